@@ -1,0 +1,115 @@
+import type {
+  AuditEntry,
+  CreateFlagRequest,
+  ConfigurationDraft,
+  EnvironmentKey,
+  ErrorCode,
+  FlagKey,
+  FlagPatch,
+  SegmentDraft,
+  SegmentKey,
+  TokenDraft,
+  TokenKind,
+} from "@bunting/contracts";
+import type { Commit, State } from "./state.ts";
+
+/** Who asks. Made by the authenticator from a live token, and by the server itself for the first run. */
+export interface Actor {
+  /** Token id, or `system`. */
+  readonly token: string;
+  readonly kind: TokenKind | "system";
+  readonly name: string;
+  /** `null`: all. */
+  readonly environments: readonly EnvironmentKey[] | null;
+  /** Request id for the log and the audit. */
+  readonly requestId: string;
+}
+
+/** A version the caller has read (`If-Match`), or null where it did not say. */
+type Expected = { readonly ifVersion: number | null };
+
+/** Everything that changes what the server knows. Parsed at the edge; decided by the pure functions of each slice. */
+export type Command =
+  | { readonly type: "create_environment"; readonly key: EnvironmentKey; readonly name: string }
+  | { readonly type: "archive_environment"; readonly environment: EnvironmentKey }
+  | { readonly type: "create_flag"; readonly draft: CreateFlagRequest }
+  | ({ readonly type: "patch_flag"; readonly flag: FlagKey; readonly patch: FlagPatch } & Expected)
+  | ({ readonly type: "archive_flag"; readonly flag: FlagKey } & Expected)
+  | ({
+      readonly type: "put_configuration";
+      readonly environment: EnvironmentKey;
+      readonly flag: FlagKey;
+      readonly draft: ConfigurationDraft;
+    } & Expected)
+  | ({
+      readonly type: "patch_configuration";
+      readonly environment: EnvironmentKey;
+      readonly flag: FlagKey;
+      /** A JSON merge patch, not validated yet: the merged document is. */
+      readonly patch: Readonly<Record<string, unknown>>;
+    } & Expected)
+  | {
+      readonly type: "kill";
+      readonly environment: EnvironmentKey;
+      readonly target: { readonly flags: readonly FlagKey[] } | { readonly tag: string };
+      readonly reason: string;
+    }
+  | {
+      readonly type: "restore";
+      readonly environment: EnvironmentKey;
+      readonly flag: FlagKey;
+      readonly reason: string;
+    }
+  | {
+      readonly type: "reshuffle";
+      readonly environment: EnvironmentKey;
+      readonly flag: FlagKey;
+      readonly reason: string;
+      readonly cohort: string | null;
+    }
+  | ({ readonly type: "put_segment"; readonly segment: SegmentKey; readonly draft: SegmentDraft } & Expected)
+  | ({ readonly type: "delete_segment"; readonly segment: SegmentKey } & Expected)
+  | { readonly type: "create_token"; readonly draft: TokenDraft }
+  | { readonly type: "revoke_token"; readonly id: string };
+
+/** Why a command was not carried out: an expected outcome, not an exception. */
+export interface Refusal {
+  readonly code: ErrorCode;
+  readonly detail: string;
+  readonly errors?: readonly { readonly path: string; readonly message: string }[];
+}
+
+export interface Accepted {
+  readonly ok: true;
+  /** The state that this command made. */
+  readonly state: State;
+  /** One per environment whose ruleset changed; empty where none did. */
+  readonly commits: readonly Commit[];
+  readonly audit: readonly AuditEntry[];
+  /** Only for `create_token`: the token's text, which exists nowhere else. */
+  readonly secret?: string;
+  /** Set when this is the stored answer to an earlier request with the same Idempotency-Key. */
+  readonly replayed?: StoredResponse;
+}
+
+export type Outcome = Accepted | { readonly ok: false; readonly refusal: Refusal };
+
+export interface StoredResponse {
+  readonly status: number;
+  /** JSON text. */
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * Makes a POST repeatable. The key, the digest of the request and the answer are stored in the transaction of the change, so
+ * that a crash between commit and reply changes nothing.
+ */
+export interface Idempotency {
+  /** Scoped to the actor's token. */
+  readonly key: string;
+  /** SHA-256 of method, path and body, hex. */
+  readonly digest: string;
+  /** Called inside the transaction with what the command made. Must be pure. Secrets must not be in it. */
+  respond(accepted: Accepted): StoredResponse;
+}

@@ -1,0 +1,55 @@
+import type { AuditEntry, AuditVerification, EnvironmentKey, Ruleset } from "@bunting/contracts";
+import type { Cancel } from "../ports.ts";
+import type { Actor, Command, Idempotency, Outcome } from "./command.ts";
+import type { Commit, State } from "./state.ts";
+
+/** A page of the audit, newest first. */
+export interface AuditFilter {
+  readonly before: number | null;
+  readonly limit: number;
+  readonly flag?: string;
+  readonly environment?: string;
+  readonly action?: string;
+  /** Only entries a token limited to these environments may see; null: all. */
+  readonly environments: readonly EnvironmentKey[] | null;
+}
+
+/**
+ * The one place where what the server knows is changed. Reads are from memory; a change is one synchronous transaction of
+ * document, audit entry, revision + 1, change row, checksum and idempotency key, and listeners hear of it only after COMMIT
+ * returned.
+ */
+export interface Ledger {
+  /** As of the last commit. Never half a transaction. */
+  readonly state: State;
+  /** Why writes are refused at the moment, or null. */
+  readonly readOnly: "storage_read_only" | "storage_full" | null;
+  /** Checks permission, decides, commits, publishes. Does not throw for anything a caller can cause. */
+  execute(command: Command, actor: Actor, idempotency?: Idempotency): Outcome;
+  /** The whole ruleset of an environment at its head; undefined if there is no such environment. */
+  ruleset(environment: EnvironmentKey): Ruleset | undefined;
+  /** The commits with `revision > after`, oldest first, or "compacted" if the log no longer reaches back that far. */
+  changesAfter(environment: EnvironmentKey, after: number): readonly Commit[] | "compacted";
+  /** Called synchronously after each COMMIT, once per changed environment, in revision order. */
+  onCommit(listener: (commit: Commit) => void): Cancel;
+  /** Called synchronously after a token was revoked, an environment archived, or the epoch replaced. */
+  onClosing(listener: (event: ClosingEvent) => void): Cancel;
+  /**
+   * A server SDK presented a revision of this epoch above the head: history may have been lost. Mints a new epoch (at most
+   * once a minute, audited) and returns true if it did.
+   */
+  reportAhead(environment: EnvironmentKey, revision: number): boolean;
+  audit(filter: AuditFilter): readonly AuditEntry[];
+  verify(onProgress?: (done: number, total: number) => void): AuditVerification;
+  /** Remembers that a token was used, to the minute, outside the flag transaction. */
+  touchToken(id: string, now: number): void;
+  /** Copies the live database to `file`, verified. */
+  backup(file: string): Promise<void>;
+  close(): void;
+}
+
+/** Something that ends streams. */
+export type ClosingEvent =
+  | { readonly type: "token_revoked"; readonly token: string }
+  | { readonly type: "environment_archived"; readonly environment: EnvironmentKey }
+  | { readonly type: "history_rewritten" };

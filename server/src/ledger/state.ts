@@ -1,0 +1,74 @@
+import type {
+  BucketRange,
+  Configuration,
+  EnvironmentKey,
+  Flag,
+  FlagKey,
+  Operation,
+  RulesetFlag,
+  RulesetSegment,
+  Segment,
+  SegmentKey,
+  Token,
+} from "@bunting/contracts";
+
+/*
+ * What the server knows, as immutable data. A commit makes a new State; whoever holds the old one keeps a consistent picture.
+ */
+
+/** The stored ranges of a configuration's splits, in the order the engine's `allocate` returned them. */
+export interface Allocations {
+  readonly fallthrough: readonly BucketRange[] | null;
+  /** By rule id; only rules that split. */
+  readonly rules: Readonly<Record<string, readonly BucketRange[]>>;
+}
+
+export interface StoredConfiguration {
+  readonly configuration: Configuration;
+  readonly allocations: Allocations;
+  readonly updatedAt: string;
+}
+
+export interface StoredToken extends Token {
+  /** SHA-256 (or HMAC-SHA-256 with the pepper) of the whole token. */
+  readonly digest: Uint8Array;
+}
+
+export interface EnvironmentState {
+  readonly key: EnvironmentKey;
+  readonly name: string;
+  readonly createdAt: string;
+  readonly archivedAt: string | null;
+  readonly revision: number;
+  /** Sum of the entries' checksums modulo 2^48: the ruleset's checksum at `revision`. */
+  readonly checksum: string;
+  readonly configurations: ReadonlyMap<FlagKey, StoredConfiguration>;
+  /** What SDKs receive. */
+  readonly flags: ReadonlyMap<FlagKey, RulesetFlag>;
+  readonly segments: ReadonlyMap<SegmentKey, RulesetSegment>;
+}
+
+export interface State {
+  readonly epoch: string;
+  readonly environments: ReadonlyMap<EnvironmentKey, EnvironmentState>;
+  readonly flags: ReadonlyMap<FlagKey, Flag>;
+  readonly segments: ReadonlyMap<SegmentKey, Segment>;
+  /** By token id. */
+  readonly tokens: ReadonlyMap<string, StoredToken>;
+}
+
+/** One transaction as one environment saw it: exactly what its change row holds and its patch carries. */
+export interface Commit {
+  readonly environment: EnvironmentKey;
+  readonly epoch: string;
+  readonly previous: number;
+  /** `previous + 1`. */
+  readonly revision: number;
+  readonly operations: readonly Operation[];
+  /** The ruleset's checksum after it. */
+  readonly checksum: string;
+  /** If the transaction was a kill and nothing else: the flags it killed, with their new checksums. */
+  readonly kill: readonly { readonly key: FlagKey; readonly checksum: string }[] | null;
+  /** Unix ms, wall clock, taken right after COMMIT returned. */
+  readonly committedAt: number;
+}
