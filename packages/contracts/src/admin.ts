@@ -141,7 +141,7 @@ export const receipt = z
     committedAt: instant,
     /** Instances with a socket when the revision was committed. */
     connected: z.int(),
-    /** Of all sessions of this process, those that acknowledged this revision. */
+    /** Of `connected`, those that acknowledged this revision. */
     applied: z.int(),
     /** Of `connected`, those that have not. `pending` names the first of them. */
     pendingCount: z.int(),

@@ -406,6 +406,13 @@ export const ERRORS = define({
     remedy: "The client reconnects and takes a snapshot by itself.",
     retryable: true,
   },
+  position_ahead: {
+    status: 503,
+    meaning: "The client holds a revision of this epoch that this server does not have, and a new epoch cannot begin yet.",
+    normal: "For a minute, while a server was restored twice.",
+    remedy: "The client keeps its state and retries after `Retry-After`.",
+    retryable: true,
+  },
   no_sign_of_life: {
     status: 408,
     close: 4512,
