@@ -4,7 +4,7 @@ import { configuration, configurationDraft, initialConfiguration } from "./confi
 import { context } from "./context.ts";
 import { evaluationResult, traceStep } from "./evaluation.ts";
 import { flag, flagDraft, flagPatch } from "./flag.ts";
-import { environmentKey, flagKey, instant, segmentKey, text } from "./key.ts";
+import { environmentKey, flagKey, instant, json, segmentKey, text } from "./key.ts";
 import { LIMITS } from "./literals.ts";
 import { checksum, epoch, position, revision } from "./ruleset.ts";
 import { segment, segmentDraft } from "./segment.ts";
@@ -73,7 +73,10 @@ export type Environment = z.infer<typeof environment>;
 /** Creates a flag in every environment. What `environments` leaves out starts enabled, with everyone on the off variant. */
 export const createFlagRequest = flagDraft
   .extend({ environments: z.record(environmentKey, initialConfiguration).default({}) })
-  .meta({ id: "CreateFlagRequest", example: { key: "redis-readthrough", description: "Reads sessions through Redis" } });
+  .meta({
+    id: "CreateFlagRequest",
+    example: { key: "redis-readthrough", description: "Reads sessions through Redis" },
+  });
 export type CreateFlagRequest = z.infer<typeof createFlagRequest>;
 
 export const patchFlagRequest = flagPatch;
@@ -98,7 +101,7 @@ export const configurationPage = page(configurationView, "ConfigurationPage");
 
 /** A JSON merge patch (RFC 7396) of a configuration. A `serve` whose kind changes (variant, split) is replaced as a whole. */
 export const patchConfigurationRequest = z
-  .record(z.string(), z.json())
+  .record(z.string(), json)
   .meta({ id: "ConfigurationPatch", example: { fallthrough: { split: { on: 25, off: 75 } } } });
 
 export { configurationDraft as putConfigurationRequest };
@@ -232,8 +235,8 @@ export const auditEntry = z
       key: z.string(),
       environment: z.string().nullable(),
     }),
-    before: z.json(),
-    after: z.json(),
+    before: json,
+    after: json,
     /** The revision each touched environment reached by this change. */
     revisions: z.record(z.string(), revision),
     reason: z.string().nullable(),

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { condition } from "./condition.ts";
-import { flagKey, instant, ruleId, text, variantKey } from "./key.ts";
+import { flagKey, instant, json, ruleId, text, variantKey } from "./key.ts";
 import { BUCKET_COUNT, LIMITS } from "./literals.ts";
 
 /**
@@ -58,9 +58,12 @@ const writable = {
   /** Targeting keys forced to a variant. */
   pins: z
     .record(variantKey, z.array(text(LIMITS.bucketingKeyBytes).min(1)))
-    .refine((pins) => Object.values(pins).reduce((count, keys) => count + keys.length, 0) <= LIMITS.pinsPerConfiguration, {
-      error: `At most ${LIMITS.pinsPerConfiguration} pins.`,
-    })
+    .refine(
+      (pins) => Object.values(pins).reduce((count, keys) => count + keys.length, 0) <= LIMITS.pinsPerConfiguration,
+      {
+        error: `At most ${LIMITS.pinsPerConfiguration} pins.`,
+      },
+    )
     .refine((pins) => new Set(Object.values(pins).flat()).size === Object.values(pins).flat().length, {
       error: "A targeting key can be pinned to one variant only.",
     }),
@@ -96,10 +99,10 @@ export type Configuration = z.infer<typeof configuration>;
 export const configurationDraft = z
   .strictObject({
     ...writable,
-    killed: z.json().optional(),
-    salt: z.json().optional(),
-    cohort: z.json().optional(),
-    version: z.json().optional(),
+    killed: json.optional(),
+    salt: json.optional(),
+    cohort: json.optional(),
+    version: json.optional(),
   })
   .meta({ id: "ConfigurationDraft" });
 export type ConfigurationDraft = z.infer<typeof configurationDraft>;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { json } from "./key.ts";
 import { LIMITS } from "./literals.ts";
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
@@ -8,7 +9,7 @@ const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
  * elements does; nested objects are reached by an attribute that is a JSON pointer (`/address/city`).
  */
 export const context = z
-  .record(z.string(), z.json())
+  .record(z.string(), json)
   .refine((value) => Object.keys(value).length <= LIMITS.contextAttributes, {
     error: `At most ${LIMITS.contextAttributes} attributes.`,
   })

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { json } from "./key.ts";
 import { EVALUATION_ERROR_CODES, REASONS } from "./literals.ts";
 
 export const reason = z.enum(REASONS);
@@ -32,7 +33,7 @@ export type TraceStep = z.infer<typeof traceStep>;
 
 /** One flag decided for one context. */
 export const evaluationResult = z.object({
-  value: z.json(),
+  value: json,
   variant: z.string().nullable(),
   reason,
   /** Refines the reason: `killed`, `disabled`, `pin`, `rule:<id>`, `prerequisite:<key>`, `override`, `fallthrough`, … */

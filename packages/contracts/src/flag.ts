@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { flagKey, instant, text, variantKey } from "./key.ts";
+import { flagKey, instant, json, text, variantKey } from "./key.ts";
 import { FLAG_TYPES, LIFECYCLES, LIMITS } from "./literals.ts";
 
 export const flagType = z.enum(FLAG_TYPES);
@@ -7,7 +7,7 @@ export type FlagType = z.infer<typeof flagType>;
 
 export const variant = z.strictObject({
   /** What the application receives: of the flag's type, at most 64 KiB as JSON. */
-  value: z.json(),
+  value: json,
   description: text(LIMITS.descriptionBytes).optional(),
 });
 export type Variant = z.infer<typeof variant>;

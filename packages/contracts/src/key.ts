@@ -52,3 +52,7 @@ function utf8Length(value: string): number {
 
 /** An instant as an RFC 3339 string in UTC with milliseconds. */
 export const instant = z.iso.datetime();
+
+/** Any JSON value. One schema for all, with a name, because a recursive one can only be documented by reference. */
+export const json = z.json().register(z.globalRegistry, { id: "Json" });
+export type Json = z.infer<typeof json>;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { conditionValue } from "./context.ts";
 import { flagType, metadata } from "./flag.ts";
-import { flagKey, segmentKey, variantKey } from "./key.ts";
+import { flagKey, json, segmentKey, variantKey } from "./key.ts";
 
 /*
  * What an SDK needs to evaluate one environment: the server's documents compiled to entries without names of people, audit
@@ -48,7 +48,7 @@ export const rulesetFlag = z.object({
   type: flagType,
   /** `BUCKETING_ALGORITHM` of the release that wrote this entry. */
   bucketing: z.int(),
-  variants: z.record(variantKey, z.object({ value: z.json() })),
+  variants: z.record(variantKey, z.object({ value: json })),
   enabled: z.boolean(),
   killed: z.boolean(),
   offVariant: variantKey,

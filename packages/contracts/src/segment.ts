@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { attributeCondition } from "./condition.ts";
-import { segmentKey, text } from "./key.ts";
+import { json, segmentKey, text } from "./key.ts";
 import { LIMITS } from "./literals.ts";
 
 /** A named, reusable set of conditions, the same in every environment. Segments do not nest. */
@@ -9,7 +9,7 @@ export const segmentDraft = z
     description: text(LIMITS.descriptionBytes).default(""),
     /** All must hold. */
     when: z.array(attributeCondition).min(1).max(LIMITS.conditionsPerRule),
-    version: z.json().optional(),
+    version: json.optional(),
   })
   .meta({ id: "SegmentDraft", example: { when: [{ attribute: "email", op: "ends_with", values: ["@example.com"] }] } });
 export type SegmentDraft = z.infer<typeof segmentDraft>;
