@@ -139,6 +139,8 @@ export const LIMITS = {
   patternCharacters: 256,
   /** A longer subject of `matches` does not match. */
   matchedValueCharacters: 4096,
+  /** A longer list counts as a missing attribute. */
+  listElements: 10_000,
 
   keyCharacters: 128,
   nameBytes: 128,
