@@ -24,6 +24,8 @@ export const problem = z
     detail: z.string(),
     /** Stable: see the error catalogue. */
     code: z.string(),
+    /** What to do about it. */
+    remedy: z.string().optional(),
     /** Names this request in the server's log. */
     requestId: z.string(),
     /** What is wrong with which field. `path` is a JSON pointer into the body, or `query.x`, `path.x`, `header.x`. */
@@ -67,6 +69,8 @@ export const environment = z
   })
   .meta({ id: "Environment" });
 export type Environment = z.infer<typeof environment>;
+
+export const environmentPage = page(environment, "EnvironmentPage");
 
 // --- flags
 

@@ -50,6 +50,20 @@ export const ERRORS = define({
     remedy: "Send less; the detail names the limit in bytes.",
     retryable: false,
   },
+  headers_too_large: {
+    status: 431,
+    meaning: "The request line and headers exceed 16 KiB, or there are more than 64 headers.",
+    normal: "Never.",
+    remedy: "Send fewer headers, above all fewer cookies.",
+    retryable: false,
+  },
+  request_timeout: {
+    status: 408,
+    meaning: "The request did not arrive in time: 10 s for its headers, 30 s for all of it.",
+    normal: "On a network that fails.",
+    remedy: "Send it again, in one go.",
+    retryable: true,
+  },
   limit_exceeded: {
     status: 422,
     meaning: "The change would exceed a documented limit.",
