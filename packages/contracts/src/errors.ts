@@ -320,7 +320,7 @@ export const ERRORS = define({
   },
   storage_full: {
     status: 507,
-    meaning: "The disk is full. Only kill and restore are accepted.",
+    meaning: "The disk is full. Only kill, restore and the revocation of tokens are accepted.",
     normal: "Never.",
     remedy: "Free space on the volume of BUNTING_DATA_DIR.",
     retryable: true,

@@ -12,9 +12,11 @@ export const variant = z.strictObject({
 });
 export type Variant = z.infer<typeof variant>;
 
+const metadataValue = z.union([text(LIMITS.descriptionBytes), z.number(), z.boolean()]);
+
 /** Primitives that reach OpenFeature's flag metadata. */
 export const metadata = z
-  .record(text(LIMITS.nameBytes), z.union([text(LIMITS.descriptionBytes), z.number(), z.boolean()]))
+  .record(text(LIMITS.nameBytes), metadataValue)
   .refine((value) => Object.keys(value).length <= LIMITS.metadataEntries, {
     error: `At most ${LIMITS.metadataEntries} entries.`,
   });
@@ -55,6 +57,7 @@ export type Flag = z.infer<typeof flag>;
 export const flagPatch = z
   .strictObject({
     ...described,
+    metadata: z.record(text(LIMITS.nameBytes), metadataValue.nullable()),
     variants: z.record(variantKey, variant.partial().nullable()),
   })
   .partial()

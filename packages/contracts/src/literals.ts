@@ -122,6 +122,8 @@ export const LIMITS = {
   flagsPerEnvironment: 10_000,
   environments: 50,
   segments: 1_000,
+  /** Revoked ones included: their ids stay in the audit. */
+  tokens: 10_000,
   variantsPerFlag: 50,
   variantValueBytes: 64 * 1024,
   rulesPerConfiguration: 200,
