@@ -1,0 +1,43 @@
+import { spawnSync } from "node:child_process";
+import { ERRORS } from "@bunting/contracts";
+import { expect, it } from "vitest";
+import { files, read, root, withoutComments } from "./repository.ts";
+
+/** Codes that nothing answers yet, each with the reason why it is defined already. */
+const reserved: Readonly<Record<string, string>> = {};
+
+const codes = Object.keys(ERRORS);
+const isTest = (file: string): boolean => file.endsWith(".test.ts");
+const outward = files(".ts").filter((file) => /^(server|sdk)\/src\//.test(file));
+
+it("the reference of error codes is the one that the catalogue makes", () => {
+  const { stderr } = spawnSync(process.execPath, ["--import", "tsx", "scripts/reference.mjs", "--check"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  expect(stderr).toBe("");
+});
+
+it("every error code is answered by the server or the SDK, or is reserved with a reason", () => {
+  const used = wordsOf(outward.filter((file) => !isTest(file)));
+  expect(codes.filter((code) => !used.has(code) && !Object.hasOwn(reserved, code))).toEqual([]);
+});
+
+it("no reserved code is answered: it would not be reserved", () => {
+  const used = wordsOf(outward.filter((file) => !isTest(file)));
+  expect(Object.keys(reserved).filter((code) => used.has(code))).toEqual([]);
+});
+
+it("every error code that can be answered is met by a test", () => {
+  const met = wordsOf(files(".ts").filter((file) => isTest(file) || /^(test|packages\/testkit)\//.test(file)));
+  expect(codes.filter((code) => !met.has(code) && !Object.hasOwn(reserved, code))).toEqual([]);
+});
+
+/** Everything in quotes, and every property name, that could be a code. */
+function wordsOf(sources: readonly string[]): ReadonlySet<string> {
+  return new Set(
+    sources
+      .filter((file) => !file.startsWith("test/architecture/"))
+      .flatMap((file) => withoutComments(read(file)).match(/(?<=["'`.\s{,])[a-z]+(?:_[a-z]+)*(?=["'`:),\]])/g) ?? []),
+  );
+}
