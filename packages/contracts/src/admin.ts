@@ -163,13 +163,16 @@ export const receipt = z
   .meta({ id: "Receipt" });
 export type Receipt = z.infer<typeof receipt>;
 
-/** Answer to kill, restore and reshuffle. `receipt` is as of the answer; with `waitMs` after everyone applied, or the limit. */
+/**
+ * Answer to kill, restore and reshuffle. `receipt` is as of the answer; with `waitMs` after everyone applied, or the limit.
+ * Null where it is no longer kept: in an answer that is repeated after a restart, or if nothing had to be changed.
+ */
 export const flagChange = z
   .object({
     environment: environmentKey,
     flags: z.array(flagKey),
     position,
-    receipt,
+    receipt: receipt.nullable(),
   })
   .meta({ id: "FlagChange" });
 export type FlagChange = z.infer<typeof flagChange>;
