@@ -1,0 +1,104 @@
+import { LIMITS } from "@bunting/contracts/literals";
+import { utf8Length } from "./bucket.ts";
+
+/**
+ * Whom a flag is decided for: a targeting key, or attributes, of which `key` is the targeting key. Only own properties count
+ * (EV-11), and nothing is ever written or kept.
+ */
+export type Subject = string | object;
+
+/** The subset of JSON that an attribute, or an element of a list, is compared as. */
+export type Scalar = string | number | boolean;
+
+/** Where a condition or `bucketBy` looks. Prepared once per condition, so that reading builds no strings. */
+export interface Attribute {
+  readonly name: string;
+  /** The decoded steps of a JSON pointer; `null`: a plain attribute; `undefined`: a pointer with a bad escape. */
+  readonly steps: readonly string[] | null | undefined;
+  /** It is the targeting key, which a subject that is a text has too. */
+  readonly isKey: boolean;
+}
+
+export function attributeNamed(name: string): Attribute {
+  return { name, steps: name.startsWith("/") ? pointerSteps(name) : null, isKey: name === "key" || name === "/key" };
+}
+
+/**
+ * The attribute's value: a scalar, a list or an object; `undefined` if it is missing (EV-12). Getters and proxies of the
+ * caller may throw here: the evaluation that reads is what catches.
+ */
+export function readAttribute(subject: Subject, attribute: Attribute): Scalar | object | undefined {
+  if (attribute.isKey) return present(ownKey(subject));
+  const { steps } = attribute;
+  if (steps === null) return present(own(subject, attribute.name));
+  if (steps === undefined) return undefined;
+  let value: unknown = subject;
+  for (let index = 0; index < steps.length; index += 1) {
+    const step = steps[index] as string;
+    value = Array.isArray(value) && !ARRAY_INDEX.test(step) ? undefined : own(value, step);
+  }
+  return present(value);
+}
+
+/** The first of the attributes that can be a bucketing key, as text (EV-50). */
+export function bucketingKey(subject: Subject, attributes: readonly Attribute[]): string | undefined {
+  for (let index = 0; index < attributes.length; index += 1) {
+    const attribute = attributes[index] as Attribute;
+    const key = keyText(attribute.isKey ? ownKey(subject) : readAttribute(subject, attribute));
+    if (key !== undefined) return key;
+  }
+  return undefined;
+}
+
+/** The targeting key as text, whatever the flag buckets by. */
+export function targetingKey(subject: Subject): string | undefined {
+  return keyText(ownKey(subject));
+}
+
+/** One element of a list attribute, or `undefined` if it is no scalar. */
+export function scalarAt(list: readonly unknown[], index: number): Scalar | undefined {
+  const value = Object.hasOwn(list, index) ? present(list[index]) : undefined;
+  return typeof value === "object" ? undefined : value;
+}
+
+const ARRAY_INDEX = /^(?:0|[1-9][0-9]*)$/;
+
+/** A text of at most this many UTF-16 units is within the limit in UTF-8 too, so its bytes need no counting. */
+const SURELY_SHORT = Math.floor(LIMITS.bucketingKeyBytes / 3);
+
+function keyText(value: unknown): string | undefined {
+  if (typeof value === "string") {
+    const { length } = value;
+    if (length <= SURELY_SHORT) return length === 0 ? undefined : value;
+    return length <= LIMITS.bucketingKeyBytes && utf8Length(value) <= LIMITS.bucketingKeyBytes ? value : undefined;
+  }
+  return typeof value === "number" && Number.isFinite(value) ? String(value) : undefined;
+}
+
+/** `own(subject, "key")` with a constant name: a fixed offset for the compiler, where a variable name is a look-up. */
+function ownKey(subject: Subject): unknown {
+  if (typeof subject === "string") return subject;
+  return isObject(subject) && Object.hasOwn(subject, "key") ? (subject as { key: unknown }).key : undefined;
+}
+
+function own(value: unknown, name: string): unknown {
+  return isObject(value) && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
+/** The value as a condition sees it; undefined where it is missing, or JSON could not carry it. */
+function present(value: unknown): Scalar | object | undefined {
+  if (typeof value === "string" || typeof value === "boolean") return value;
+  if (typeof value === "number") return Number.isFinite(value) ? value : undefined;
+  if (!isObject(value) || (Array.isArray(value) && value.length > LIMITS.listElements)) return undefined;
+  return value;
+}
+
+function pointerSteps(pointer: string): readonly string[] | undefined {
+  const steps = pointer.slice(1).split("/");
+  if (steps.some((step) => /~(?![01])/.test(step))) return undefined;
+  return steps.map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"));
+}
