@@ -16,11 +16,17 @@ import type {
  * What the server knows, as immutable data. A commit makes a new State; whoever holds the old one keeps a consistent picture.
  */
 
-/** The stored ranges of a configuration's splits, in the order the engine's `allocate` returned them. */
+/** The stored ranges of one split, in the order the engine's `allocate` returned them: it says who came last. */
+export type Allocation = readonly BucketRange[];
+
+/**
+ * Kept also while the serve names one variant, if there was a split before: when the split comes back, so do its users.
+ */
 export interface Allocations {
-  readonly fallthrough: readonly BucketRange[] | null;
-  /** By rule id; only rules that split. */
-  readonly rules: Readonly<Record<string, readonly BucketRange[]>>;
+  /** `null`: the fallthrough was never a split. */
+  readonly fallthrough: Allocation | null;
+  /** By rule id; only rules that split, or did. */
+  readonly rules: Readonly<Record<string, Allocation>>;
 }
 
 export interface StoredConfiguration {
@@ -46,6 +52,8 @@ export interface EnvironmentState {
   /** What SDKs receive. */
   readonly flags: ReadonlyMap<FlagKey, RulesetFlag>;
   readonly segments: ReadonlyMap<SegmentKey, RulesetSegment>;
+  /** Sum of the entries' sizes on the wire. */
+  readonly bytes: number;
 }
 
 export interface State {
