@@ -108,7 +108,15 @@ export const patchConfigurationRequest = z
   .record(z.string(), json)
   .meta({ id: "ConfigurationPatch", example: { fallthrough: { split: { on: 25, off: 75 } } } });
 
-export { configurationDraft as putConfigurationRequest };
+/** A whole configuration. A view that was read may be sent back after an edit: where it belonged is ignored. */
+export const putConfigurationRequest = configurationDraft
+  .extend({
+    flag: json.optional(),
+    environment: json.optional(),
+    updatedAt: json.optional(),
+    position: json.optional(),
+  })
+  .meta({ id: "PutConfigurationRequest" });
 
 // --- kill, restore, reshuffle, receipts
 
@@ -199,7 +207,8 @@ export const instancePage = page(instance, "InstancePage");
 // --- segments
 
 export const segmentPage = page(segment, "SegmentPage");
-export { segmentDraft as putSegmentRequest };
+/** A whole segment. One that was read may be sent back after an edit: its key is ignored. */
+export const putSegmentRequest = segmentDraft.extend({ key: json.optional() }).meta({ id: "PutSegmentRequest" });
 
 // --- evaluation
 
