@@ -16,7 +16,10 @@ import type {
  * What the server knows, as immutable data. A commit makes a new State; whoever holds the old one keeps a consistent picture.
  */
 
-/** The stored ranges of one split, in the order the engine's `allocate` returned them: it says who came last. */
+/**
+ * The stored ranges of one split, exactly as the engine's `allocate` returned them: their order and direction (`from` above
+ * `to`: acquired downwards) say what a variant gives back first. `toSortedRanges` makes of them what SDKs get.
+ */
 export type Allocation = readonly BucketRange[];
 
 /**
