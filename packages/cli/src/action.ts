@@ -1,0 +1,29 @@
+import type { Command } from "commander";
+import { EXIT_CODES, type ExitCode } from "./exit-code.ts";
+import { Failure } from "./failure.ts";
+import { type GlobalOptions, openOutput, openSession, type Session } from "./session.ts";
+import type { World } from "./world.ts";
+
+/** Makes what a command does into what commander calls: arguments, then its own options. */
+export type Action = <Arguments extends readonly unknown[]>(
+  perform: (session: Session, ...given: Arguments) => Promise<void>,
+) => (...received: unknown[]) => Promise<void>;
+
+/** Opens the session, and turns a {@link Failure} into its report and its exit code. Any other error is a defect and passes. */
+export function createAction(world: World, done: (exitCode: ExitCode) => void): Action {
+  return (perform) =>
+    async (...received) => {
+      const command = received.pop() as Command;
+      const options = command.optsWithGlobals<GlobalOptions>();
+      const output = openOutput(options, world);
+      try {
+        const session = openSession(options, world, output);
+        await perform(session, ...(received as never));
+        done(EXIT_CODES.done);
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        output.fail(error);
+        done(error.exitCode);
+      }
+    };
+}

@@ -1,0 +1,259 @@
+import { type Problem, problem } from "@bunting/contracts";
+import { EXIT_CODES } from "./exit-code.ts";
+import { Failure, refusal } from "./failure.ts";
+import type { World } from "./world.ts";
+
+/** The schemas of the contracts, as far as the client needs to know them. */
+export interface Schema<Value> {
+  safeParse(
+    value: unknown,
+  ):
+    | { readonly success: true; readonly data: Value }
+    | { readonly success: false; readonly error: { readonly issues: readonly Issue[] } };
+}
+
+interface Issue {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+type Page<Item> = Schema<{ items: Item[]; nextCursor: string | null }>;
+type Query = Readonly<Record<string, string | number | undefined>>;
+
+export interface Answer<Value> {
+  readonly value: Value;
+  /** For `If-Match`, where the resource has one. */
+  readonly etag: string | null;
+}
+
+export interface WriteRequest<Value> {
+  readonly method: "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly path: string;
+  readonly query?: Query;
+  readonly body?: unknown;
+  readonly schema: Schema<Value>;
+  /** Only if nobody changed it since: the ETag that was read. */
+  readonly ifMatch?: string | null;
+}
+
+/** The admin API. Every answer is parsed here; whatever is not the answer that was asked for is a {@link Failure}. */
+export interface Client {
+  readonly url: string;
+  get<Value>(path: string, schema: Schema<Value>, query?: Query): Promise<Answer<Value>>;
+  /** Undefined where the server knows no such thing, for what a server may or may not have. */
+  find<Value>(path: string, schema: Schema<Value>, query?: Query): Promise<Answer<Value> | undefined>;
+  /** All pages, or as many as hold `limit` items. */
+  list<Item>(path: string, page: Page<Item>, query?: Query, limit?: number): Promise<Item[]>;
+  write<Value>(request: WriteRequest<Value>): Promise<Answer<Value>>;
+}
+
+export interface ClientOptions {
+  readonly url: string;
+  readonly token: string;
+  /** For one try. */
+  readonly timeoutMs?: number;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+const TRIES = 3;
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5_000;
+const PAGE_SIZE = 200;
+
+type ClientWorld = Pick<World, "fetch" | "sleep" | "random" | "uniqueKey">;
+
+interface Attempt {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
+  /** Sent twice, it does what it does sent once. */
+  readonly isRepeatable: boolean;
+}
+
+/**
+ * A read, and a POST with its Idempotency-Key, are tried again after a lost connection and when the server asks for it. Any
+ * other write is tried again only where it surely never arrived: a PATCH with `If-Match` whose answer was lost would otherwise
+ * be refused by its own success.
+ */
+export function createClient(options: ClientOptions, world: ClientWorld): Client {
+  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+
+  const attempt = async (request: Attempt): Promise<Response> => {
+    for (let tries = 1; ; tries++) {
+      const outcome = await send(request, timeoutMs, world);
+      const isLast = tries === TRIES;
+      if (outcome instanceof Response) {
+        if (isLast || !isWorthRepeating(outcome, request)) return outcome;
+        await outcome.body?.cancel();
+      } else if (isLast || !(request.isRepeatable || neverArrived(outcome))) {
+        throw unreachable(options.url, outcome, timeoutMs);
+      }
+      await world.sleep(pauseMs(outcome, tries, world.random()));
+    }
+  };
+
+  const request = async (method: string, path: string, query: Query, body?: unknown, ifMatch?: string | null) => {
+    const isPost = method === "POST";
+    return attempt({
+      method,
+      url: `${options.url}${path}${queryString(query)}`,
+      headers: {
+        accept: "application/json",
+        authorization: `Bearer ${options.token}`,
+        ...(body !== undefined && { "content-type": "application/json" }),
+        ...(isPost && { "idempotency-key": world.uniqueKey() }),
+        ...(ifMatch != null && { "if-match": ifMatch }),
+      },
+      body: body === undefined ? null : JSON.stringify(body),
+      isRepeatable: method === "GET" || isPost,
+    });
+  };
+
+  const get: Client["get"] = async (path, schema, query = {}) =>
+    answerOf(await request("GET", path, query), schema, options.url);
+
+  return {
+    url: options.url,
+    get,
+    async find(path, schema, query) {
+      try {
+        return await get(path, schema, query);
+      } catch (error) {
+        if (error instanceof Failure && (error.report.code === "not_found" || error.report.code.endsWith("_not_found")))
+          return undefined;
+        throw error;
+      }
+    },
+    async list(path, page, query = {}, limit = Number.POSITIVE_INFINITY) {
+      const items = [];
+      let cursor: string | undefined;
+      do {
+        const wanted = Math.min(PAGE_SIZE, limit - items.length);
+        const { value } = await get(path, page, { ...query, limit: wanted, cursor });
+        items.push(...value.items);
+        cursor = value.nextCursor ?? undefined;
+      } while (cursor !== undefined && items.length < limit);
+      return items;
+    },
+    async write({ method, path, query = {}, body, schema, ifMatch }) {
+      return answerOf(await request(method, path, query, body, ifMatch), schema, options.url);
+    },
+  };
+}
+
+/** The error as a value: what to do about it depends on the request. Redirects are not followed, the token stays here. */
+async function send(request: Attempt, timeoutMs: number, world: ClientWorld): Promise<Response | Error> {
+  const { method, headers, body } = request;
+  const signal = AbortSignal.timeout(timeoutMs);
+  try {
+    return await world.fetch(request.url, { method, headers, body, signal, redirect: "manual" });
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+function isWorthRepeating(response: Response, request: Attempt): boolean {
+  return request.isRepeatable && (response.status === 503 || response.status === 429);
+}
+
+/** The connection was never made, so nothing was sent. */
+function neverArrived(error: Error): boolean {
+  return ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"].includes(causeCode(error));
+}
+
+/** What the server asks for, else exponential; never longer than a person would wait. Half of it is jitter. */
+function pauseMs(outcome: Response | Error, tries: number, random: number): number {
+  const asked =
+    outcome instanceof Response ? Number(outcome.headers.get("retry-after") ?? Number.NaN) * 1000 : Number.NaN;
+  const pause = Number.isNaN(asked) ? FIRST_PAUSE_MS * 2 ** (tries - 1) * (0.5 + random / 2) : asked;
+  return Math.min(pause, LONGEST_PAUSE_MS);
+}
+
+async function answerOf<Value>(response: Response, schema: Schema<Value>, url: string): Promise<Answer<Value>> {
+  const text = await readText(response, url);
+  if (response.status >= 300 && response.status < 400) {
+    throw unexpected(url, `it redirects to ${response.headers.get("location") ?? "nowhere"}`);
+  }
+  const body = text === "" ? null : parseJson(text);
+  if (body === undefined) throw unexpected(url, `status ${response.status}, and the body is not JSON`);
+  if (!response.ok) throw refusalOf(body, response.status, url);
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return { value: parsed.data, etag: response.headers.get("etag") };
+  const [issue] = parsed.error.issues;
+  throw unexpected(
+    url,
+    `status ${response.status}, /${issue?.path.map(String).join("/") ?? ""}: ${issue?.message ?? "unknown shape"}`,
+  );
+}
+
+/** A connection can break between the head of an answer and its body. */
+async function readText(response: Response, url: string): Promise<string> {
+  try {
+    return await response.text();
+  } catch (error) {
+    throw unreachable(url, error instanceof Error ? error : new Error(String(error)), DEFAULT_TIMEOUT_MS);
+  }
+}
+
+function refusalOf(body: unknown, status: number, url: string): Failure {
+  const parsed: { success: true; data: Problem } | { success: false } = problem.safeParse(body);
+  return parsed.success ? refusal(parsed.data) : unexpected(url, `status ${status} without a problem document`);
+}
+
+function unexpected(url: string, what: string): Failure {
+  return new Failure(EXIT_CODES.unreachable, {
+    code: "unexpected_answer",
+    detail: `What answers at ${url} does not speak this version of the admin API: ${what}.`,
+    remedy: "Check the URL. If it is a Bunting server, use the command line of its release.",
+  });
+}
+
+function unreachable(url: string, error: Error, timeoutMs: number): Failure {
+  const why =
+    error.name === "TimeoutError"
+      ? `no answer within ${timeoutMs / 1000} s`
+      : (REASONS[causeCode(error)] ?? error.message);
+  return new Failure(
+    EXIT_CODES.unreachable,
+    {
+      code: "unreachable",
+      detail: `Cannot reach ${url}: ${why}.`,
+      remedy:
+        "`bunting serve` starts a server here; BUNTING_URL or --url names another. To kill without a server, see docs/operating/kill.md.",
+    },
+    { cause: error },
+  );
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused, nothing listens there",
+  ENOTFOUND: "the name does not resolve",
+  EAI_AGAIN: "the name does not resolve at the moment",
+  EHOSTUNREACH: "no route to the host",
+  ENETUNREACH: "no route to the network",
+  ECONNRESET: "the connection was reset",
+  UND_ERR_SOCKET: "the connection was closed before an answer came",
+  UND_ERR_CONNECT_TIMEOUT: "the connection was not accepted in time",
+};
+
+/** `fetch` wraps what happened on the socket, several addresses of one name in one more layer. */
+function causeCode(error: Error): string {
+  const cause = error.cause as { code?: unknown; errors?: readonly { code?: unknown }[] } | undefined;
+  const code = cause?.code ?? cause?.errors?.[0]?.code;
+  return typeof code === "string" ? code : "";
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function queryString(query: Query): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) parameters.set(name, String(value));
+  return parameters.size === 0 ? "" : `?${parameters.toString()}`;
+}

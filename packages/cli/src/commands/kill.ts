@@ -1,0 +1,147 @@
+import { type FlagChange, flagChange, type Receipt } from "@bunting/contracts";
+import type { Command } from "commander";
+import type { Action } from "../action.ts";
+import { collectKeys, parseKey, parseSeconds } from "../arguments.ts";
+import { usageFailure } from "../failure.ts";
+import { renderReceipt } from "../output/receipt.ts";
+import type { Theme } from "../output/theme.ts";
+import { paths } from "../paths.ts";
+import { confirmed, reasonFor, type Session } from "../session.ts";
+import { DEFAULT_WAIT_SECONDS, followReceipt, requireComplete, type WaitOption, waitSeconds } from "../wait.ts";
+
+interface ChangeOptions {
+  readonly reason?: string;
+  readonly wait?: WaitOption;
+}
+
+const WAIT_HELP = `wait for proof from every connected instance, ${DEFAULT_WAIT_SECONDS} s unless seconds are given; exit code 5 if one is missing`;
+
+/** `kill`, `restore` and `reshuffle`: each one transaction, each with a reason and a receipt. */
+export function addKillCommands(program: Command, action: Action): void {
+  program
+    .command("kill")
+    .summary("serve the off variant to everyone, now")
+    .description(
+      "Serve the off variant to everyone, now. Stronger than rules, pins, rollouts and local overrides; stays until a restore.\nSeveral flags, or all with a tag, are killed in one transaction.",
+    )
+    .argument("[flags...]", "keys of flags", collectKeys)
+    .option("--tag <tag>", "every flag with this tag")
+    .option("-r, --reason <text>", "why, for the audit; asked for on a terminal")
+    .option("-w, --wait [seconds]", WAIT_HELP, parseSeconds)
+    .action(action(kill));
+
+  program
+    .command("restore")
+    .summary("undo a kill")
+    .description("Undo a kill: the flag serves what its configuration says again.")
+    .argument("<flag>", "key of the flag", parseKey)
+    .option("-r, --reason <text>", "why, for the audit; asked for on a terminal")
+    .option("-w, --wait [seconds]", WAIT_HELP, parseSeconds)
+    .action(
+      action((session, flag: string, options: ChangeOptions) =>
+        change(session, options, {
+          question: `Why restore ${flag}?`,
+          path: (environment) => paths.restore(environment, flag),
+          body: {},
+          headline: ({ flags }) => `Restored ${flags.join(", ")}`,
+        }),
+      ),
+    );
+
+  program
+    .command("reshuffle")
+    .summary("assign every user of a flag anew")
+    .description(
+      "Draw a new salt: every user of the flag is assigned anew. With --cohort, share the salt of a cohort instead.",
+    )
+    .argument("<flag>", "key of the flag", parseKey)
+    .option("--cohort <name>", "take this cohort's salt, or found it")
+    .option("-r, --reason <text>", "why, for the audit; asked for on a terminal")
+    .option("-y, --yes", "do not ask for confirmation")
+    .option("-w, --wait [seconds]", WAIT_HELP, parseSeconds)
+    .action(
+      action(
+        async (
+          session,
+          flag: string,
+          options: ChangeOptions & { readonly cohort?: string; readonly yes?: boolean },
+        ) => {
+          await confirmed(options.yes, `Assign every user of ${flag} anew?`, session);
+          await change(session, options, {
+            question: `Why reshuffle ${flag}?`,
+            path: (environment) => paths.reshuffle(environment, flag),
+            body: options.cohort === undefined ? {} : { cohort: options.cohort },
+            headline: ({ flags }) => `Reshuffled ${flags.join(", ")}`,
+          });
+        },
+      ),
+    );
+}
+
+async function kill(
+  session: Session,
+  flags: string[],
+  options: ChangeOptions & { readonly tag?: string },
+): Promise<void> {
+  const { tag } = options;
+  if ((tag === undefined) === (flags.length === 0)) throw usageFailure("Name the flags to kill, or a --tag.");
+  const [single] = flags;
+  const isSingle = flags.length === 1 && single !== undefined;
+  const whom = tag === undefined ? flags.join(", ") : `every flag tagged ${tag}`;
+  await change(session, options, {
+    question: `Why kill ${whom}?`,
+    path: (environment) => (isSingle ? paths.kill(environment, single) : paths.killMany(environment)),
+    body: isSingle ? {} : tag === undefined ? { flags } : { tag },
+    headline: (made) =>
+      made.flags.length === 0
+        ? `${tag === undefined ? "They" : "All of them"} were killed already`
+        : `Killed ${made.flags.join(", ")}`,
+    footnote: (made) =>
+      isSingle && made.flags.length === 1
+        ? `Undo: bunting restore ${single} --env ${made.environment} --reason "…"`
+        : undefined,
+  });
+}
+
+interface Change {
+  readonly question: string;
+  path(environment: string): string;
+  readonly body: object;
+  headline(made: FlagChange): string;
+  footnote?(made: FlagChange): string | undefined;
+}
+
+async function change(session: Session, options: ChangeOptions, asked: Change): Promise<void> {
+  const { client, output } = session;
+  const environment = session.environment();
+  const reason = await reasonFor(options.reason, asked.question, session);
+  const { value } = await client.write({
+    method: "POST",
+    path: asked.path(environment),
+    body: { ...asked.body, reason },
+    schema: flagChange,
+  });
+  const seconds = waitSeconds(options.wait);
+  const made = seconds === undefined ? value : { ...value, receipt: await proofOf(value, seconds, session) };
+  output.show(made, (change, theme) => renderChange(change, asked, seconds !== undefined, theme));
+  if (seconds !== undefined && made.flags.length > 0) requireComplete(made.receipt, seconds);
+}
+
+/** Null where nothing had to be changed, or the server keeps no receipt of it any more. */
+async function proofOf({ receipt }: FlagChange, seconds: number, session: Session): Promise<Receipt | null> {
+  return receipt && followReceipt(receipt, seconds, session);
+}
+
+const WAIT_HINT = "Add --wait for proof that every instance has applied it.";
+
+/** Without `--wait` the receipt is as of the commit and would read like a failure, so it is not shown. */
+function renderChange(made: FlagChange, asked: Change, waited: boolean, theme: Theme): string {
+  const { environment, position, receipt } = made;
+  const footnote = asked.footnote?.(made);
+  const proof = waited ? (receipt ? [renderReceipt(receipt, theme)] : []) : [theme.paint("faint", WAIT_HINT)];
+  return [
+    `${theme.paint("good", "✓")} ${theme.paint("strong", asked.headline(made))} in ${environment}, revision ${position.revision}.`,
+    ...(made.flags.length > 0 ? proof : []),
+    ...(footnote === undefined ? [] : [theme.paint("faint", footnote)]),
+  ].join("\n");
+}

@@ -1,0 +1,21 @@
+/** What a script can tell from the exit code alone. Part of the interface: a number never changes its meaning. */
+export const EXIT_CODES = {
+  done: 0,
+  refused: 1,
+  usage: 2,
+  unreachable: 3,
+  unauthorised: 4,
+  waitedInVain: 5,
+} as const;
+
+export type ExitCode = (typeof EXIT_CODES)[keyof typeof EXIT_CODES];
+
+/** As the help and the reference say it. */
+export const EXIT_CODE_MEANINGS: Readonly<Record<ExitCode, string>> = {
+  0: "done",
+  1: "refused by the server; from `audit verify`: the audit is broken",
+  2: "the command line is wrong; nothing was sent",
+  3: "no Bunting server answers at the URL",
+  4: "not authorised: no token, an unknown one, or one of a kind that may not do this",
+  5: "the change is made, but not all instances have applied it in the time given",
+};

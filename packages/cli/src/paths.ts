@@ -1,0 +1,26 @@
+/** The routes of the admin API. Keys have the form of keys before they come here, so none can leave its place in a path. */
+export const paths = {
+  environments: "/api/v1/environments",
+  environment: (environment: string) => `/api/v1/environments/${encodeURIComponent(environment)}`,
+  flags: "/api/v1/flags",
+  flag: (flag: string) => `/api/v1/flags/${encodeURIComponent(flag)}`,
+  configurations: (environment: string) => `/api/v1/environments/${encodeURIComponent(environment)}/flags`,
+  configuration: (environment: string, flag: string) =>
+    `/api/v1/environments/${encodeURIComponent(environment)}/flags/${encodeURIComponent(flag)}`,
+  exposures: (environment: string, flag: string) => `${paths.configuration(environment, flag)}/exposures`,
+  kill: (environment: string, flag: string) => `${paths.configuration(environment, flag)}/kill`,
+  killMany: (environment: string) => `${paths.environment(environment)}/kill`,
+  restore: (environment: string, flag: string) => `${paths.configuration(environment, flag)}/restore`,
+  reshuffle: (environment: string, flag: string) => `${paths.configuration(environment, flag)}/reshuffle`,
+  receipt: (environment: string, revision: number) => `${paths.environment(environment)}/receipts/${revision}`,
+  instances: (environment: string) => `${paths.environment(environment)}/instances`,
+  evaluate: (environment: string) => `${paths.environment(environment)}/evaluate`,
+  segments: "/api/v1/segments",
+  segment: (key: string) => `/api/v1/segments/${encodeURIComponent(key)}`,
+  tokens: "/api/v1/tokens",
+  token: (id: string) => `/api/v1/tokens/${encodeURIComponent(id)}`,
+  self: "/api/v1/self",
+  audit: "/api/v1/audit",
+  auditVerification: "/api/v1/audit/verify",
+  export: "/api/v1/export",
+} as const;

@@ -1,0 +1,90 @@
+import { type Client, createClient } from "./client.ts";
+import { EXIT_CODES } from "./exit-code.ts";
+import { Failure, usageFailure } from "./failure.ts";
+import { createOutput, type Output } from "./output/output.ts";
+import { type ConnectionOptions, resolveSettings, type Settings } from "./settings.ts";
+import type { World } from "./world.ts";
+
+/** The options of `bunting` itself, good for every command. */
+export interface GlobalOptions extends ConnectionOptions {
+  readonly json?: boolean;
+  /** False with `--no-color`. */
+  readonly color: boolean;
+}
+
+/** One command under way: where it goes and where its words go. */
+export interface Session {
+  readonly world: World;
+  readonly output: Output;
+  readonly settings: Settings;
+  readonly client: Client;
+  /** The environment this command is about. Says which one, unless the caller did. */
+  environment(): string;
+}
+
+export function openOutput(options: GlobalOptions, world: World): Output {
+  return createOutput({ json: options.json === true, color: options.color }, world);
+}
+
+export function openSession(options: GlobalOptions, world: World, output: Output): Session {
+  const resolved = resolveSettings({ options, env: world.env, readFile: (path) => world.readFile(path) });
+  if (!resolved.ok) {
+    const { code } = resolved.problem;
+    throw new Failure(code === "usage" ? EXIT_CODES.usage : EXIT_CODES.unauthorised, resolved.problem);
+  }
+  const { settings } = resolved;
+  for (const warning of settings.warnings) output.warn(warning);
+  return {
+    world,
+    output,
+    settings,
+    client: createClient(settings, world),
+    environment() {
+      if (settings.environmentFrom === "default") {
+        output.say((theme) =>
+          theme.paint(
+            "faint",
+            `Environment ${settings.environment}, the default: --env or BUNTING_ENVIRONMENT names another.`,
+          ),
+        );
+      }
+      return settings.environment;
+    },
+  };
+}
+
+/** Why, as the audit will keep it: given, or asked for where somebody can answer. */
+export async function reasonFor(given: string | undefined, question: string, { world }: Session): Promise<string> {
+  const reason =
+    given ?? (world.isInteractive ? await world.ask(question, { placeholder: "p99 at 4 s since 02:50" }) : undefined);
+  if (reason?.trim()) return reason.trim();
+  throw usageFailure("A reason is required: it goes into the audit.", 'Add --reason "…".');
+}
+
+/** For what cannot be taken back. */
+export async function confirmed(given: boolean | undefined, question: string, { world }: Session): Promise<void> {
+  if (given) return;
+  if (!world.isInteractive)
+    throw usageFailure("This cannot be taken back, and nobody is there to confirm it.", "Add --yes.");
+  if (!(await world.confirm(question))) throw usageFailure("Left as it is.");
+}
+
+/** Text of a file, or of standard input for `-`. */
+export function readGivenFile(path: string, { world }: Pick<Session, "world">): string {
+  const text = world.readFile(path);
+  if (text === undefined) throw usageFailure(`There is no file ${path}.`);
+  return text;
+}
+
+export function readJsonFile(path: string, session: Pick<Session, "world">): Record<string, unknown> {
+  const text = readGivenFile(path, session);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw usageFailure(`${path} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw usageFailure(`${path} does not hold a JSON object.`);
+  return value as Record<string, unknown>;
+}
