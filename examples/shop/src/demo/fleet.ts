@@ -1,0 +1,30 @@
+import { createFlags, type Flags } from "@bunting/sdk";
+import type { Hono } from "hono";
+import { createShop } from "../shop.ts";
+import type { FlagServer } from "./server.ts";
+
+/** Many instances of the shop. Each has an SDK and a connection of its own, as if it ran on a machine of its own. */
+export interface Fleet {
+  readonly shops: readonly Hono[];
+  readonly flags: readonly Flags[];
+  /** Instances that are connected and up to date. */
+  live(): number;
+  close(): Promise<void>;
+}
+
+export function startFleet(server: FlagServer, size: number): Fleet {
+  const flags = Array.from({ length: size }, (_, index) =>
+    createFlags({
+      url: server.url,
+      token: server.sdkToken,
+      instance: `shop-${String(index + 1).padStart(3, "0")}`,
+      cacheFile: false, // They share this machine; a fleet would not share a disk.
+    }),
+  );
+  return {
+    flags,
+    shops: flags.map(createShop),
+    live: () => flags.filter((instance) => instance.status().state === "live").length,
+    close: async () => void (await Promise.all(flags.map((instance) => instance.close()))),
+  };
+}
