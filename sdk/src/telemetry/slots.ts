@@ -1,0 +1,145 @@
+import type { TelemetryCell } from "@bunting/contracts";
+import { LIMITS } from "@bunting/contracts/literals";
+import { isStoredText } from "../guards.ts";
+
+/** What was counted, taken out of the counters: from here on it belongs to a batch. */
+export interface Counts {
+  readonly cells: readonly TelemetryCell[];
+  readonly unknown: readonly { readonly flag: string; readonly evaluations: number }[];
+  readonly dropped: number;
+}
+
+/**
+ * Counters of exposures. An evaluation only increments a number in a typed array; everything else happens when a batch is
+ * made. Nothing counted is ever lost: it is in a slot, in a total, in a batch, or in `dropped`.
+ */
+export interface Slots {
+  /** The counters of a flag, one per variant in this order. The same array as long as the variants are the same. */
+  of(flag: string, variants: readonly string[]): Int32Array;
+  /** Gives up the slots of flags that are gone; what they counted stays. */
+  retain(isKept: (flag: string) => boolean): void;
+  /** An evaluation of a flag that the ruleset does not have. */
+  countUnknown(flag: string): void;
+  /** Counts what will never be reported, so that the report says so. */
+  countDropped(exposures: number): void;
+  /** Takes at most a batch full out of the counters; null if nothing was counted. */
+  take(): Counts | null;
+  /** Exposures counted and not taken. */
+  readonly pending: number;
+  /** Exposures that a limit kept out, since the beginning. */
+  readonly droppedSoFar: number;
+}
+
+interface FlagSlots {
+  readonly variants: readonly string[];
+  readonly counts: Int32Array;
+}
+
+/** Cells of flags and variants that are gone but not yet reported. Above: dropped, and counted as such. */
+const RETAINED_CELLS = 10_000;
+
+export function createSlots(): Slots {
+  return new SlotTable();
+}
+
+class SlotTable implements Slots {
+  private readonly slots = new Map<string, FlagSlots>();
+  /** Swept out of the slots, by flag and variant. */
+  private readonly totals = new Map<string, Map<string, number>>();
+  private cellCount = 0;
+  private unknown = new Map<string, number>();
+  private dropped = 0;
+  droppedSoFar = 0;
+
+  of(flag: string, variants: readonly string[]): Int32Array {
+    const existing = this.slots.get(flag);
+    if (existing !== undefined) {
+      if (isSame(existing.variants, variants)) return existing.counts;
+      this.sweep(flag, existing);
+    }
+    const counts = new Int32Array(variants.length);
+    this.slots.set(flag, { variants: [...variants], counts });
+    return counts;
+  }
+
+  retain(isKept: (flag: string) => boolean): void {
+    for (const [flag, slots] of this.slots) {
+      if (isKept(flag)) continue;
+      this.sweep(flag, slots);
+      this.slots.delete(flag);
+    }
+  }
+
+  countUnknown(flag: string): void {
+    const before = this.unknown.get(flag);
+    if (before !== undefined) this.unknown.set(flag, before + 1);
+    else if (this.unknown.size < LIMITS.telemetryUnknownFlags && isStoredText(flag, LIMITS.keyCharacters)) {
+      this.unknown.set(flag, 1);
+    } else this.countDropped(1);
+  }
+
+  countDropped(exposures: number): void {
+    this.dropped += exposures;
+    this.droppedSoFar += exposures;
+  }
+
+  take(): Counts | null {
+    for (const [flag, slots] of this.slots) this.sweep(flag, slots);
+    if (this.cellCount === 0 && this.unknown.size === 0 && this.dropped === 0) return null;
+    const cells: TelemetryCell[] = [];
+    for (const [flag, variants] of this.totals) {
+      for (const [variant, exposures] of variants) {
+        if (cells.length === LIMITS.telemetryCells) break;
+        cells.push({ flag, variant, exposures });
+        variants.delete(variant);
+      }
+      if (variants.size === 0) this.totals.delete(flag);
+    }
+    this.cellCount -= cells.length;
+    const unknown = [...this.unknown].map(([flag, evaluations]) => ({ flag, evaluations }));
+    const { dropped } = this;
+    this.unknown = new Map();
+    this.dropped = 0;
+    return { cells, unknown, dropped };
+  }
+
+  get pending(): number {
+    let sum = this.dropped;
+    for (const evaluations of this.unknown.values()) sum += evaluations;
+    for (const { counts } of this.slots.values()) for (const count of counts) sum += count >>> 0;
+    for (const variants of this.totals.values()) for (const exposures of variants.values()) sum += exposures;
+    return sum;
+  }
+
+  /** Moves the counters into the totals. A slot may have wrapped into the sign bit, hence the shift. */
+  private sweep(flag: string, { variants, counts }: FlagSlots): void {
+    for (let index = 0; index < counts.length; index += 1) {
+      const count = (counts[index] ?? 0) >>> 0;
+      const variant = variants[index];
+      if (count === 0 || variant === undefined) continue;
+      counts[index] = 0;
+      this.add(flag, variant, count);
+    }
+  }
+
+  private add(flag: string, variant: string, count: number): void {
+    let variants = this.totals.get(flag);
+    const before = variants?.get(variant);
+    if (before === undefined) {
+      if (this.cellCount >= RETAINED_CELLS) {
+        this.countDropped(count);
+        return;
+      }
+      this.cellCount += 1;
+    }
+    if (variants === undefined) {
+      variants = new Map();
+      this.totals.set(flag, variants);
+    }
+    variants.set(variant, (before ?? 0) + count);
+  }
+}
+
+function isSame(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every((variant, index) => variant === right[index]);
+}
