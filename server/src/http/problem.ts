@@ -1,0 +1,97 @@
+import { ERRORS, type ErrorCode, type Problem } from "@bunting/contracts";
+import type { z } from "zod";
+import type { Refusal } from "../ledger/command.ts";
+import { jsonPointer } from "./json.ts";
+
+type FieldErrors = NonNullable<Refusal["errors"]>;
+
+/** A refusal as RFC 9457 has it. What it says is made of the catalogue and of our own sentences, never of the request. */
+export function problemOf(refusal: Refusal, requestId: string): Problem {
+  const { status, meaning, remedy } = ERRORS[refusal.code];
+  return {
+    type: `/docs/errors#${refusal.code}`,
+    title: meaning,
+    status,
+    detail: refusal.detail,
+    code: refusal.code,
+    remedy,
+    requestId,
+    ...(refusal.errors && { errors: [...refusal.errors] }),
+  };
+}
+
+export function problemResponse(
+  refusal: Refusal,
+  requestId: string,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  const problem = problemOf(refusal, requestId);
+  return new Response(JSON.stringify(problem), {
+    status: problem.status,
+    headers: { "Content-Type": "application/problem+json", ...standardHeaders(refusal.code), ...headers },
+  });
+}
+
+/** What HTTP asks for beside the status (RFC 9110, RFC 6750). */
+function standardHeaders(code: ErrorCode): Record<string, string> {
+  if (code === "unauthenticated") return { "WWW-Authenticate": 'Bearer realm="bunting"' };
+  return ERRORS[code].status === 503 ? { "Retry-After": "1" } : {};
+}
+
+/** Where a value came from: decides how its place is written. */
+export type Source = "body" | "path" | "query" | "header";
+
+const MOST_FIELD_ERRORS = 20;
+const LONGEST_MESSAGE = 200;
+
+export function invalid(source: Source, error: z.core.$ZodError): Refusal {
+  const all = error.issues.flatMap((issue) => fieldErrors(source, [], issue));
+  const more = all.length > MOST_FIELD_ERRORS ? ` The first ${MOST_FIELD_ERRORS} of ${all.length} are listed.` : "";
+  const place = source === "body" ? "body" : `${source} parameters`;
+  return {
+    code: "invalid_request",
+    detail: `The ${place} of the request do not fit the schema.${more}`.replace(
+      "body of the request do",
+      "body of the request does",
+    ),
+    errors: all.slice(0, MOST_FIELD_ERRORS),
+  };
+}
+
+export function invalidField(path: string, message: string): Refusal {
+  return { code: "invalid_request", detail: message, errors: [{ path, message }] };
+}
+
+function fieldErrors(source: Source, above: readonly PropertyKey[], issue: z.core.$ZodIssue): FieldErrors {
+  const path = [...above, ...issue.path];
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => ({ path: place(source, [...path, key]), message: "This field is not known here." }));
+  }
+  if (issue.code === "invalid_union") {
+    const closest = closestBranch(issue.errors);
+    if (closest) return closest.flatMap((inner) => fieldErrors(source, path, inner));
+  }
+  if (issue.code === "invalid_key" || issue.code === "invalid_element") {
+    return [{ path: place(source, path), message: cut(issue.issues[0]?.message ?? issue.message) }];
+  }
+  return [{ path: place(source, path), message: cut(issue.message) }];
+}
+
+/**
+ * Of the alternatives of a union, the one the caller most likely meant: the one whose first flaw lies deepest, and among
+ * equals the one with the fewest flaws.
+ */
+function closestBranch(branches: readonly (readonly z.core.$ZodIssue[])[]): readonly z.core.$ZodIssue[] | undefined {
+  const depth = (issues: readonly z.core.$ZodIssue[]): number => Math.max(0, ...issues.map(({ path }) => path.length));
+  return [...branches]
+    .filter((issues) => issues.length > 0)
+    .sort((one, other) => depth(other) - depth(one) || one.length - other.length)[0];
+}
+
+function place(source: Source, path: readonly PropertyKey[]): string {
+  return source === "body" ? jsonPointer(path) : `${source}.${path.map(String).join(".")}`;
+}
+
+function cut(message: string): string {
+  return message.length <= LONGEST_MESSAGE ? message : `${message.slice(0, LONGEST_MESSAGE).toWellFormed()}…`;
+}

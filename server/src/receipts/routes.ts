@@ -1,0 +1,68 @@
+import { environmentKey, instancePage, pageQuery, receipt as receiptSchema, waitQuery } from "@bunting/contracts";
+import { z } from "zod";
+import { pageByKey } from "../http/cursor.ts";
+import { INSTANCE, pageOf, RECEIPT } from "../http/examples.ts";
+import { inEnvironment } from "../http/parameters.ts";
+import { type Router, refused } from "../http/route.ts";
+import type { Delivery } from "./delivery.ts";
+
+const tag = "receipts";
+
+const ofRevision = z.object({
+  environment: environmentKey,
+  revision: z
+    .string()
+    .regex(/^[0-9]{1,15}$/)
+    .transform(Number),
+});
+
+export function receiptRoutes(router: Router, { delivery }: { delivery: Delivery }): void {
+  router.addInEnvironment(
+    {
+      method: "get",
+      path: "/api/v1/environments/{environment}/receipts/{revision}",
+      operationId: "getReceipt",
+      tag,
+      summary: "Read who has applied a revision",
+      description:
+        "With `waitMs`, waits until everyone who was connected at the commit has, or for that long; not at all while too many wait.",
+      access: "read",
+      params: ofRevision,
+      query: waitQuery,
+      success: { status: 200, description: "The receipt.", schema: receiptSchema, example: RECEIPT },
+      errors: ["receipt_expired"],
+    },
+    async ({ environment, params: { revision }, query }) => {
+      const waitMs = query.waitMs ?? 0;
+      if (waitMs > 0 && delivery.receipt(environment.key, revision)) {
+        await delivery.waitForReceipt(environment.key, revision, waitMs);
+      }
+      const receipt = delivery.receipt(environment.key, revision);
+      if (!receipt) return refused("receipt_expired", `There is no receipt of revision ${revision}.`);
+      return { status: 200, body: receipt };
+    },
+  );
+
+  router.addInEnvironment(
+    {
+      method: "get",
+      path: "/api/v1/environments/{environment}/instances",
+      operationId: "listInstances",
+      tag,
+      summary: "List the SDK instances of an environment",
+      description: "By instance and boot: those with a stream, those that poll, and those that left a moment ago.",
+      access: "read",
+      params: inEnvironment,
+      query: pageQuery,
+      success: { status: 200, description: "One page.", schema: instancePage, example: pageOf(INSTANCE) },
+    },
+    ({ environment, query }) => {
+      const paged = pageByKey(
+        delivery.instances(environment.key),
+        ({ instance, boot }) => `${instance}\n${boot}`,
+        query,
+      );
+      return paged.ok ? { status: 200, body: paged.page } : { refusal: paged.refusal };
+    },
+  );
+}
