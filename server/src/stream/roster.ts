@@ -1,0 +1,103 @@
+import type { Receipt } from "@bunting/contracts";
+import type { Receipts } from "../receipts/receipts.ts";
+import { type Identity, identityKey, type Session } from "./session.ts";
+
+/** Sessions without a socket that are kept. Above it an instance that goes is forgotten at once. */
+const MAXIMUM_ABSENT = 20_000;
+
+/** The sessions of one environment, streams and pollers alike, and what they prove. */
+export class Roster {
+  readonly #receipts: Receipts;
+  readonly #sessions = new Map<string, Session>();
+  /** The newest session of each process that says who it is. */
+  readonly #byIdentity = new Map<string, Session>();
+  #present = 0;
+
+  constructor(receipts: Receipts) {
+    this.#receipts = receipts;
+  }
+
+  /** How many are connected. */
+  get present(): number {
+    return this.#present;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  find(id: string): Session | undefined {
+    return this.#sessions.get(id);
+  }
+
+  /** The session of this very process, however it was heard of before: a stream that fell back to polling is one instance. */
+  findByIdentity(identity: Identity): Session | undefined {
+    const key = identityKey(identity);
+    return key === null ? undefined : this.#byIdentity.get(key);
+  }
+
+  all(): Iterable<Session> {
+    return this.#sessions.values();
+  }
+
+  /** An instance is there. `held` is the revision it says it holds, null if none of this epoch. */
+  enter(session: Session, held: number | null, head: number, now: number): void {
+    this.#sessions.set(session.id, session);
+    const key = identityKey(session.identity);
+    if (key !== null) this.#byIdentity.set(key, session);
+    if (!session.connected) {
+      if (held !== null) this.#receipts.joined(held, session.leftAt, head);
+      session.enter(head, this.#receipts.oldest);
+      this.#present += 1;
+    }
+    if (held !== null && held > session.acknowledged) this.acknowledge(session, held, now);
+  }
+
+  /** Its socket is gone. It may come back until `expiresAt`. */
+  leave(session: Session, head: number, expiresAt: number): void {
+    if (!session.connected || this.#sessions.get(session.id) !== session) return;
+    session.leave(head, expiresAt);
+    this.#present -= 1;
+    if (this.#sessions.size - this.#present > MAXIMUM_ABSENT) this.end(session);
+  }
+
+  /** It is over: nobody waits for it any more. */
+  end(session: Session): void {
+    if (this.#sessions.get(session.id) !== session) return;
+    this.#sessions.delete(session.id);
+    const key = identityKey(session.identity);
+    if (key !== null && this.#byIdentity.get(key) === session) this.#byIdentity.delete(key);
+    if (session.connected) this.#present -= 1;
+    this.#receipts.ended(session.presence, session.acknowledged);
+  }
+
+  /** Everything up to `revision` is applied there. `at` is monotonic ms, less the time the ack was held. */
+  acknowledge(session: Session, revision: number, at: number): void {
+    const from = session.acknowledged;
+    session.acknowledged = revision;
+    this.#receipts.acknowledged(session.presence, from, revision, at);
+  }
+
+  expire(now: number): void {
+    for (const session of this.#sessions.values()) {
+      if (session.expiresAt !== null && session.expiresAt <= now) this.end(session);
+    }
+  }
+
+  /** What each of them has acknowledged. */
+  *acknowledged(): Iterable<number> {
+    for (const session of this.#sessions.values()) yield session.acknowledged;
+  }
+
+  receipt(revision: number): Receipt | undefined {
+    return this.#receipts.find(revision, this.#sessions.values());
+  }
+
+  /** History was rewritten: what was acknowledged before means nothing now. */
+  clear(): void {
+    this.#sessions.clear();
+    this.#byIdentity.clear();
+    this.#present = 0;
+    this.#receipts.clear();
+  }
+}

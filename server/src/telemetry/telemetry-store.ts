@@ -1,0 +1,211 @@
+import { existsSync, renameSync } from "node:fs";
+import type { EnvironmentKey } from "@bunting/contracts";
+import Database from "better-sqlite3";
+import { StartupError } from "../startup-error.ts";
+import { openDatabase } from "../store/sqlite/open-database.ts";
+import { type BootRow, type ExposureRow, floorTo, MINUTE_MS, OTHER, type UnknownRow } from "./merge.ts";
+
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+const RETENTION = { minute: DAY_MS, hour: 90 * DAY_MS, boot: 7 * DAY_MS } as const;
+const UNKNOWN_FLAGS_PER_ENVIRONMENT = 1_000;
+/** Counters stop here rather than overflow: what a client sends must not be able to make a commit of many fail. */
+const MAXIMUM = Number.MAX_SAFE_INTEGER;
+/** Rows deleted before the event loop gets its turn. */
+const PRUNED_AT_ONCE = 2_000;
+
+const SCHEMA = `
+  CREATE TABLE boot (
+    environment TEXT NOT NULL, instance TEXT NOT NULL, boot TEXT NOT NULL,
+    sequence INTEGER NOT NULL, last_at INTEGER NOT NULL,
+    UNIQUE (environment, instance, boot)
+  ) STRICT;
+  CREATE INDEX boot_by_age ON boot (last_at);
+  CREATE TABLE exposure (
+    environment TEXT NOT NULL, flag TEXT NOT NULL, variant TEXT NOT NULL,
+    window_ms INTEGER NOT NULL, starts_at INTEGER NOT NULL, count INTEGER NOT NULL,
+    UNIQUE (environment, flag, window_ms, starts_at, variant)
+  ) STRICT;
+  CREATE INDEX exposure_by_age ON exposure (window_ms, starts_at);
+  CREATE TABLE unknown_flag (
+    environment TEXT NOT NULL, flag TEXT NOT NULL, count INTEGER NOT NULL, last_at INTEGER NOT NULL,
+    UNIQUE (environment, flag)
+  ) STRICT;
+  CREATE TABLE dropped (environment TEXT NOT NULL UNIQUE, count INTEGER NOT NULL) STRICT;
+`;
+const SCHEMA_VERSION = 1;
+
+/** Whether the file itself is bad, and not only the moment. */
+export function isDamage(error: unknown): boolean {
+  return error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
+}
+
+/** Telemetry's own database: its growth, its locks and its damage stay away from flags. */
+export class TelemetryStore {
+  readonly #file: string;
+  readonly #database: Database.Database;
+  readonly #statements: ReturnType<typeof prepare>;
+  /** Names that are counted on their own, by environment. */
+  readonly #unknownFlags = new Map<string, Set<string>>();
+
+  /** A damaged file is put aside under the name that is reported, and a new one begun. */
+  static open(file: string, onDamage: (aside: string) => void): TelemetryStore {
+    try {
+      return new TelemetryStore(file, openMigrated(file));
+    } catch (error) {
+      if (!isDamage(error) && !(error instanceof StartupError && error.code === "database_corrupt")) throw error;
+      onDamage(putAside(file));
+      return new TelemetryStore(file, openMigrated(file));
+    }
+  }
+
+  private constructor(file: string, database: Database.Database) {
+    this.#file = file;
+    this.#database = database;
+    this.#statements = prepare(database);
+    const rows = database.prepare("SELECT environment, flag FROM unknown_flag").all();
+    for (const { environment, flag } of rows as { environment: string; flag: string }[]) {
+      this.#namesOf(environment).add(flag);
+    }
+  }
+
+  /** Closes it, puts the file aside and begins a new one. */
+  replace(): TelemetryStore {
+    this.close();
+    putAside(this.#file);
+    return new TelemetryStore(this.#file, openMigrated(this.#file));
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  /** All or nothing, durable when it returns. */
+  transaction<Result>(work: () => Result): Result {
+    return this.#database.transaction(work).immediate();
+  }
+
+  /** Null if the boot is not known. */
+  storedSequence(environment: EnvironmentKey, instance: string, boot: string): number | null {
+    return (this.#statements.sequence.get(environment, instance, boot) as number | undefined) ?? null;
+  }
+
+  lastSequence(environment: EnvironmentKey, instance: string, boot: string): number {
+    return this.storedSequence(environment, instance, boot) ?? 0;
+  }
+
+  putBoot({ environment, instance, boot, sequence, lastAt }: BootRow): void {
+    this.#statements.putBoot.run(environment, instance, boot, sequence, lastAt);
+  }
+
+  addExposures({ environment, flag, variant, at, count }: ExposureRow): void {
+    for (const windowMs of [MINUTE_MS, HOUR_MS]) {
+      this.#statements.addExposures.run(environment, flag, variant, windowMs, floorTo(windowMs, at), count);
+    }
+  }
+
+  addUnknown({ environment, flag, count, lastAt }: UnknownRow): void {
+    const names = this.#namesOf(environment);
+    const isRoom = names.size < UNKNOWN_FLAGS_PER_ENVIRONMENT || names.has(flag);
+    const name = isRoom ? flag : OTHER;
+    names.add(name);
+    this.#statements.addUnknown.run(environment, name, count, lastAt);
+  }
+
+  addDropped(environment: EnvironmentKey, count: number): void {
+    this.#statements.addDropped.run(environment, count);
+  }
+
+  exposures(environment: EnvironmentKey, flag: string, sinceMs: number, now: number): Record<string, number> {
+    const windowMs = sinceMs >= now - RETENTION.minute + MINUTE_MS ? MINUTE_MS : HOUR_MS;
+    const rows = this.#statements.exposures.all(environment, flag, windowMs, floorTo(windowMs, sinceMs));
+    return Object.fromEntries(
+      (rows as { variant: string; count: number }[]).map(({ variant, count }) => [variant, count]),
+    );
+  }
+
+  unknownFlags(environment: EnvironmentKey): Record<string, number> {
+    const rows = this.#statements.unknownFlags.all(environment) as { flag: string; count: number }[];
+    return Object.fromEntries(rows.map(({ flag, count }) => [flag, count]));
+  }
+
+  /** Deletes some of what is past its time. True if there is more. */
+  pruneSome(now: number): boolean {
+    const { pruneExposures, pruneBoots } = this.#statements;
+    const deleted = [
+      pruneExposures.run(MINUTE_MS, now - RETENTION.minute, PRUNED_AT_ONCE),
+      pruneExposures.run(HOUR_MS, now - RETENTION.hour, PRUNED_AT_ONCE),
+      pruneBoots.run(now - RETENTION.boot, PRUNED_AT_ONCE),
+    ];
+    return deleted.some(({ changes }) => changes >= PRUNED_AT_ONCE);
+  }
+
+  #namesOf(environment: string): Set<string> {
+    const names = this.#unknownFlags.get(environment) ?? new Set<string>();
+    this.#unknownFlags.set(environment, names);
+    return names;
+  }
+}
+
+function prepare(database: Database.Database) {
+  return {
+    sequence: database.prepare("SELECT sequence FROM boot WHERE environment = ? AND instance = ? AND boot = ?").pluck(),
+    putBoot: database.prepare(
+      `INSERT INTO boot (environment, instance, boot, sequence, last_at) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET sequence = excluded.sequence, last_at = excluded.last_at`,
+    ),
+    addExposures: database.prepare(
+      `INSERT INTO exposure (environment, flag, variant, window_ms, starts_at, count) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET count = min(count + excluded.count, ${MAXIMUM})`,
+    ),
+    addUnknown: database.prepare(
+      `INSERT INTO unknown_flag (environment, flag, count, last_at) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET count = min(count + excluded.count, ${MAXIMUM}), last_at = excluded.last_at`,
+    ),
+    addDropped: database.prepare(
+      `INSERT INTO dropped (environment, count) VALUES (?, ?) ON CONFLICT DO UPDATE SET count = min(count + excluded.count, ${MAXIMUM})`,
+    ),
+    exposures: database.prepare(
+      `SELECT variant, TOTAL(count) AS count FROM exposure
+       WHERE environment = ? AND flag = ? AND window_ms = ? AND starts_at >= ? GROUP BY variant`,
+    ),
+    unknownFlags: database.prepare("SELECT flag, count FROM unknown_flag WHERE environment = ? ORDER BY flag"),
+    pruneExposures: database.prepare(
+      `DELETE FROM exposure WHERE rowid IN
+       (SELECT rowid FROM exposure WHERE window_ms = ? AND starts_at < ? LIMIT ?)`,
+    ),
+    pruneBoots: database.prepare("DELETE FROM boot WHERE rowid IN (SELECT rowid FROM boot WHERE last_at < ? LIMIT ?)"),
+  };
+}
+
+function openMigrated(file: string): Database.Database {
+  const database = openDatabase(file);
+  try {
+    const version = database.pragma("user_version", { simple: true });
+    if (version === 0) {
+      database.transaction(() => {
+        database.exec(SCHEMA);
+        database.pragma(`user_version = ${SCHEMA_VERSION}`);
+      })();
+    } else if (version !== SCHEMA_VERSION) {
+      throw new StartupError(
+        "database_newer",
+        `${file} has format ${String(version)}, and this release reads ${SCHEMA_VERSION}. Use the newer release, or move the file away: only counts are in it.`,
+      );
+    }
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** Moves the file and its log out of the way, under a name that is free. */
+function putAside(file: string): string {
+  let number = 1;
+  while (existsSync(`${file}.damaged-${number}`)) number += 1;
+  const aside = `${file}.damaged-${number}`;
+  renameSync(file, aside);
+  for (const suffix of ["-wal", "-shm"]) if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix);
+  return aside;
+}
