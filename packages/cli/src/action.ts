@@ -1,6 +1,6 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { EXIT_CODES, type ExitCode } from "./exit-code.ts";
-import { Failure } from "./failure.ts";
+import { Failure, usageFailure } from "./failure.ts";
 import { type GlobalOptions, openOutput, openSession, type Session } from "./session.ts";
 import type { World } from "./world.ts";
 
@@ -21,9 +21,10 @@ export function createAction(world: World, done: (exitCode: ExitCode) => void): 
         await perform(session, ...(received as never));
         done(EXIT_CODES.done);
       } catch (error) {
-        if (!(error instanceof Failure)) throw error;
-        output.fail(error);
-        done(error.exitCode);
+        const failure = error instanceof InvalidArgumentError ? usageFailure(error.message) : error;
+        if (!(failure instanceof Failure)) throw failure;
+        output.fail(failure);
+        done(failure.exitCode);
       }
     };
 }
