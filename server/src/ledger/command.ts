@@ -1,7 +1,7 @@
 import type {
   AuditEntry,
-  CreateFlagRequest,
   ConfigurationDraft,
+  CreateFlagRequest,
   EnvironmentKey,
   ErrorCode,
   FlagKey,

@@ -1,0 +1,79 @@
+import { accessSync, constants, existsSync, mkdirSync, rmSync, statfsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { StartupError } from "../startup-error.ts";
+import { writeNewFile } from "../store/durable-file.ts";
+
+/** What lies in `BUNTING_DATA_DIR`; docs/operating/storage.md describes each. */
+export interface DataFolder {
+  readonly path: string;
+  readonly database: string;
+  /** A database that is being founded: not one yet. */
+  readonly founding: string;
+  readonly head: string;
+  readonly firstRun: string;
+  readonly ballast: string;
+  /** Where a migration leaves the database as it was. */
+  readonly backupBefore: (schema: number) => string;
+}
+
+/** Makes sure of the folder: it exists, can be written, and is on a disk of this machine. */
+export function openDataFolder(path: string): DataFolder {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    const probe = join(path, ".probe");
+    rmSync(probe, { force: true });
+    writeNewFile(probe, "");
+    rmSync(probe);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    if ((error as NodeJS.ErrnoException).code === "ENOSPC") {
+      throw new StartupError("disk_full", `The volume of ${path} is full. Free some space and start again.`, error);
+    }
+    throw new StartupError(
+      "data_folder_not_writable",
+      `Cannot write the data folder ${path} (${why}). Give this user the right to, or set BUNTING_DATA_DIR to another folder.`,
+      error,
+    );
+  }
+  refuseNetworkFileSystem(path);
+  return {
+    path,
+    database: join(path, "bunting.db"),
+    founding: join(path, "bunting.db.founding"),
+    head: join(path, "head.json"),
+    firstRun: join(path, "first-run.json"),
+    ballast: join(path, "ballast"),
+    backupBefore: (schema) => join(path, `before-schema-${schema + 1}.db`),
+  };
+}
+
+/**
+ * Whether this is a folder's first start. Only if nothing says that a database has been here: a server that starts empty
+ * because its file went missing would tell every SDK that there are no flags.
+ */
+export function isFirstStart({ database, head, path }: DataFolder): boolean {
+  if (existsSync(database)) {
+    if (statSync(database).size > 0) return false;
+    throw new StartupError(
+      "database_empty",
+      `${database} has zero bytes: its contents are lost. Put a backup in its place.`,
+    );
+  }
+  if (!existsSync(head) && !existsSync(`${database}-wal`)) return true;
+  throw new StartupError(
+    "database_missing",
+    `${path} has been in use, but ${database} is missing. Put it back, or a backup; to begin anew, empty the folder.`,
+  );
+}
+
+/** Linux magic numbers of NFS, SMB, CIFS and SMB2: SQLite's locks and WAL do not hold there. */
+const NETWORK_FILE_SYSTEMS: ReadonlySet<number> = new Set([0x6969, 0x517b, 0xff534d42, 0xfe534d42]);
+
+function refuseNetworkFileSystem(path: string): void {
+  if (!NETWORK_FILE_SYSTEMS.has(statfsSync(path).type)) return;
+  throw new StartupError(
+    "network_file_system",
+    `${path} is on a network file system, where SQLite can lose data. Set BUNTING_DATA_DIR to a folder on a local disk.`,
+  );
+}

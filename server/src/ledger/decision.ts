@@ -1,0 +1,71 @@
+import type { AuditEntry, EnvironmentKey, Flag, FlagKey, Segment, SegmentKey } from "@bunting/contracts";
+import type { Actor, Refusal } from "./command.ts";
+import type { ClosingEvent } from "./ledger.ts";
+import type { State, StoredConfiguration, StoredToken } from "./state.ts";
+
+/** One document after a command. There is no edit that removes a flag, an environment or a token: they are marked instead. */
+export type Edit =
+  | { readonly kind: "environment"; readonly key: EnvironmentKey; readonly after: EnvironmentFacts }
+  | { readonly kind: "flag"; readonly key: FlagKey; readonly after: Flag }
+  | {
+      readonly kind: "configuration";
+      readonly environment: EnvironmentKey;
+      readonly flag: FlagKey;
+      readonly after: StoredConfiguration;
+    }
+  | { readonly kind: "segment"; readonly key: SegmentKey; readonly after: Segment | null }
+  | { readonly kind: "token"; readonly id: string; readonly after: StoredToken };
+
+/** What a person decides of an environment; its revision and checksum follow from the rest. */
+export interface EnvironmentFacts {
+  readonly name: string;
+  readonly createdAt: string;
+  readonly archivedAt: string | null;
+}
+
+/** What the audit will say of one document; who, when and at which revision are added at the commit. */
+export interface AuditDraft {
+  readonly action: string;
+  readonly object: AuditEntry["object"];
+  readonly before: unknown;
+  readonly after: unknown;
+  readonly reason: string | null;
+}
+
+/** A command that may be carried out. Without edits it changes nothing and is not audited. */
+export interface Decision {
+  readonly ok: true;
+  readonly edits: readonly Edit[];
+  readonly audit: readonly AuditDraft[];
+  /** The command was a kill and nothing else. */
+  readonly kill?: { readonly environment: EnvironmentKey; readonly flags: readonly FlagKey[] };
+  readonly closing?: ClosingEvent;
+  readonly secret?: string;
+}
+
+export type Decided = Decision | { readonly ok: false; readonly refusal: Refusal };
+
+/** Everything a decision may depend on. Decisions are pure: time and randomness are handed in. */
+export interface Situation {
+  readonly state: State;
+  readonly actor: Actor;
+  /** RFC 3339. */
+  readonly now: string;
+  /** A fresh random 32-bit number at each call. */
+  readonly newSalt: () => number;
+  /** A fresh token of this kind at each call. */
+  readonly newToken: (kind: StoredToken["kind"]) => NewToken;
+}
+
+export interface NewToken {
+  readonly id: string;
+  /** The whole text, shown once. */
+  readonly text: string;
+  readonly digest: Uint8Array;
+}
+
+export const NOTHING: Decision = { ok: true, edits: [], audit: [] };
+
+export function refuse(code: Refusal["code"], detail: string, errors?: Refusal["errors"]) {
+  return { ok: false, refusal: errors ? { code, detail, errors } : { code, detail } } as const;
+}

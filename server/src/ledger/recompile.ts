@@ -1,0 +1,25 @@
+import type { Operation } from "@bunting/contracts";
+import type { Applied, PendingCommit } from "./apply.ts";
+import type { EnvironmentState, State } from "./state.ts";
+
+/** One revision per living environment in which every entry is put again, as this code compiles it. Pure. */
+export function recompile(state: State): Applied {
+  const environments = new Map(state.environments);
+  const commits: PendingCommit[] = [];
+  for (const environment of state.environments.values()) {
+    const operations = putAll(environment);
+    if (environment.archivedAt !== null || operations.length === 0) continue;
+    const { key, revision: previous, checksum } = environment;
+    const revision = previous + 1;
+    environments.set(key, { ...environment, revision });
+    commits.push({ environment: key, epoch: state.epoch, previous, revision, operations, checksum, kill: null });
+  }
+  return { state: { ...state, environments }, commits };
+}
+
+function putAll({ flags, segments }: EnvironmentState): Operation[] {
+  return [
+    ...[...segments].map(([key, value]): Operation => ({ op: "put", kind: "segment", key, value })),
+    ...[...flags].map(([key, value]): Operation => ({ op: "put", kind: "flag", key, value })),
+  ];
+}

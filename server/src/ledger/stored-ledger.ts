@@ -1,0 +1,494 @@
+import type { AuditEntry, AuditVerification, EnvironmentKey, Ruleset } from "@bunting/contracts";
+import { LIMITS } from "@bunting/contracts/literals";
+import { appendEntry, type ChainHead, headAfter } from "../audit/chain.ts";
+import { fromInstant, toInstant } from "../platform/instant.ts";
+import type { Cancel, Clock, Logger, Random, Scheduler } from "../ports.ts";
+import { ENTRY_FORMAT } from "../ruleset/entry.ts";
+import type { Ballast } from "../store/ballast.ts";
+import { type StoredLedger as Loaded, StorageError, type Store, type Transaction } from "../store/store.ts";
+import { permits, scopeOf } from "../tokens/permission.ts";
+import { createTokenText } from "../tokens/secret.ts";
+import { type Applied, applyDecision } from "./apply.ts";
+import { ChangeLog } from "./change-log.ts";
+import type { Accepted, Actor, Command, Idempotency, Outcome } from "./command.ts";
+import { decide } from "./decide.ts";
+import { type AuditDraft, type Decision, refuse } from "./decision.ts";
+import { environmentsAfter, findRewrite, type Rewrite } from "./epoch.ts";
+import { type Head, headOf } from "./head.ts";
+import type { AuditFilter, ClosingEvent, Ledger } from "./ledger.ts";
+import { recompile } from "./recompile.ts";
+import type { Commit, EnvironmentState, State } from "./state.ts";
+
+export interface LedgerParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly scheduler: Scheduler;
+  readonly logger: Logger;
+  /** `BUNTING_TOKEN_PEPPER`, or null. */
+  readonly pepper: string | null;
+  readonly ballast: Ballast;
+  /** What `head.json` said at start. */
+  readonly head: Head | "unreadable" | null;
+  readonly writeHead: (head: Head) => void;
+  readonly failpoints?: Failpoints;
+}
+
+/** Moments at which a test stops the process. */
+export interface Failpoints {
+  /** The change is durable, and nobody knows it yet. */
+  readonly afterCommit?: () => void;
+  /** Before each statement of a migration, counted from 1. */
+  readonly onMigrationStatement?: (count: number) => void;
+}
+
+const HEAD_INTERVAL_MS = 5_000;
+const MAINTENANCE_INTERVAL_MS = 60_000;
+const AHEAD_INTERVAL_MS = 60_000;
+/** A session that claims to be further ahead than this is wrong about itself. */
+const BELIEVABLE_LEAD = 1_000_000_000;
+
+/** What still fits on a full disk once the ballast is gone. */
+const ON_A_FULL_DISK: ReadonlySet<Command["type"]> = new Set(["kill", "restore", "revoke_token"]);
+
+const SYSTEM: Actor = { token: "system", kind: "system", name: "system", environments: null, requestId: "system" };
+
+/** The ledger over a store: decides in memory, commits to the store, then tells the world. */
+export class StoredLedger implements Ledger {
+  readonly #parts: LedgerParts;
+  #state: State;
+  #chain: ChainHead;
+  #readOnly: Ledger["readOnly"] = null;
+  readonly #logs = new Map<EnvironmentKey, ChangeLog>();
+  readonly #rulesets = new WeakMap<EnvironmentState, Ruleset>();
+  readonly #commitListeners = new Set<(commit: Commit) => void>();
+  readonly #closingListeners = new Set<(event: ClosingEvent) => void>();
+  readonly #announcements: (() => void)[] = [];
+  #announcing = false;
+  readonly #tokenUses = new Map<string, number>();
+  #headIsStale = true;
+  #aheadAt = Number.NEGATIVE_INFINITY;
+  readonly #timers: readonly Cancel[];
+
+  constructor(parts: LedgerParts) {
+    this.#parts = parts;
+    const loaded = parts.store.load();
+    this.#state = loaded.state;
+    this.#chain = loaded.chain;
+    for (const environment of loaded.state.environments.values()) {
+      this.#logs.set(environment.key, new ChangeLog(environment.revision, loaded.changes.get(environment.key)));
+    }
+    this.#settle(loaded);
+    this.#timers = [
+      parts.scheduler.every(HEAD_INTERVAL_MS, () => this.#rest()),
+      parts.scheduler.every(MAINTENANCE_INTERVAL_MS, () => this.#maintain()),
+    ];
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get readOnly(): Ledger["readOnly"] {
+    return this.#readOnly;
+  }
+
+  execute(command: Command, actor: Actor, idempotency?: Idempotency): Outcome {
+    // Before the look-up of an earlier answer, which is a way of reading too. `decide` asks again, for itself.
+    const forbidden = permits(actor, command.type, scopeOf(command));
+    if (forbidden) return { ok: false, refusal: forbidden };
+    try {
+      const repeated = idempotency && this.#findRepeated(command, actor, idempotency);
+      if (repeated) return repeated;
+      return this.#change(command, actor, idempotency);
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      return this.#refuseStorage(error);
+    }
+  }
+
+  ruleset(environment: EnvironmentKey): Ruleset | undefined {
+    const found = this.#state.environments.get(environment);
+    if (!found || found.archivedAt !== null) return undefined;
+    let ruleset = this.#rulesets.get(found);
+    if (!ruleset) {
+      ruleset = {
+        epoch: this.#state.epoch,
+        revision: found.revision,
+        checksum: found.checksum,
+        flags: sortedRecord(found.flags),
+        segments: sortedRecord(found.segments),
+      };
+      this.#rulesets.set(found, ruleset);
+    }
+    return ruleset;
+  }
+
+  changesAfter(environment: EnvironmentKey, after: number): readonly Commit[] | "compacted" {
+    return this.#logs.get(environment)?.after(after) ?? "compacted";
+  }
+
+  onCommit(listener: (commit: Commit) => void): Cancel {
+    this.#commitListeners.add(listener);
+    return () => void this.#commitListeners.delete(listener);
+  }
+
+  onClosing(listener: (event: ClosingEvent) => void): Cancel {
+    this.#closingListeners.add(listener);
+    return () => void this.#closingListeners.delete(listener);
+  }
+
+  reportAhead(environment: EnvironmentKey, revision: number): boolean {
+    const found = this.#state.environments.get(environment);
+    if (!found || this.#readOnly || !Number.isSafeInteger(revision)) return false;
+    if (revision <= found.revision || revision > found.revision + BELIEVABLE_LEAD) return false;
+    const now = this.#parts.clock.monotonic();
+    if (now - this.#aheadAt < AHEAD_INTERVAL_MS) return false;
+    this.#aheadAt = now;
+    const reason = `an SDK holds revision ${revision} of ${environment}, whose head is ${found.revision}`;
+    try {
+      this.#rewriteHistory({ reason, seen: new Map([[environment, revision]]) });
+      return true;
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      this.#refuseStorage(error);
+      return false;
+    }
+  }
+
+  audit(filter: AuditFilter): readonly AuditEntry[] {
+    return this.#parts.store.readAudit(filter);
+  }
+
+  verify(onProgress?: (done: number, total: number) => void): AuditVerification {
+    const verification = this.#parts.store.verify(onProgress);
+    if (verification.damagedRows.length > 0)
+      this.#stopWriting("Stored documents are damaged.", verification.damagedRows);
+    if (verification.brokenAt !== null) {
+      this.#parts.logger.error({ brokenAt: verification.brokenAt }, "The audit chain is broken.");
+    }
+    return verification;
+  }
+
+  touchToken(id: string, now: number): void {
+    const token = this.#state.tokens.get(id);
+    if (!token || (token.lastUsedAt !== null && sameMinute(fromInstant(token.lastUsedAt), now))) return;
+    this.#tokenUses.set(id, now);
+    const tokens = new Map(this.#state.tokens).set(id, { ...token, lastUsedAt: toInstant(now) });
+    this.#state = { ...this.#state, tokens };
+  }
+
+  backup(file: string): Promise<void> {
+    return this.#parts.store.backup(file);
+  }
+
+  close(): void {
+    for (const cancel of this.#timers) cancel();
+    if (this.#readOnly !== "storage_read_only") this.#saveTokenUses();
+    this.#writeHead();
+    this.#parts.store.close();
+  }
+
+  #findRepeated(command: Command, actor: Actor, { key, digest }: Idempotency): Outcome | null {
+    const kept = this.#parts.store.findResponse(actor.token, key);
+    if (!kept || kept.at < this.#parts.clock.now() - LIMITS.idempotencyKeptMs) return null;
+    if (kept.digest !== digest) {
+      return refuse("idempotency_key_reused", "This Idempotency-Key belongs to another request.");
+    }
+    if (command.type === "create_token") {
+      return refuse("secret_shown_once", `The token ${kept.subject} was created by the first request.`);
+    }
+    return { ok: true, state: this.#state, commits: [], audit: [], replayed: kept.response };
+  }
+
+  #change(command: Command, actor: Actor, idempotency: Idempotency | undefined): Outcome {
+    if (this.#readOnly === "storage_read_only") {
+      return refuse("storage_read_only", "The server met an I/O error or damage and takes no writes until a restart.");
+    }
+    if (this.#readOnly === "storage_full" && !ON_A_FULL_DISK.has(command.type)) return refuseFull();
+
+    const { clock, random, pepper } = this.#parts;
+    const at = clock.now();
+    const decision = decide(command, {
+      state: this.#state,
+      actor,
+      now: toInstant(at),
+      newSalt: () => new DataView(random.bytes(4).slice().buffer).getUint32(0),
+      newToken: (kind) => createTokenText(kind, random, pepper),
+    });
+    if (!decision.ok) return decision;
+    if (decision.edits.length === 0 && !idempotency) return { ok: true, state: this.#state, commits: [], audit: [] };
+
+    const applied = applyDecision(this.#state, decision);
+    const tooLarge = findTooLarge(command, this.#state, applied);
+    if (tooLarge) return tooLarge;
+    const written = this.#write({ applied, decision, actor, at, idempotency });
+    this.#commit(written.transaction, command);
+    this.#parts.failpoints?.afterCommit?.();
+    return this.#publish(applied, written, decision);
+  }
+
+  /** Puts everything that belongs to one change into one transaction. */
+  #write({ applied, decision, actor, at, idempotency }: Change): Written {
+    const audit = this.#auditEntries(decision.audit, { actor, at, commits: applied.commits });
+    const chain = audit.at(-1) ? headAfter(audit.at(-1) as AuditEntry) : this.#chain;
+    const provisional: Accepted = {
+      ok: true,
+      state: applied.state,
+      commits: applied.commits.map((commit) => ({ ...commit, committedAt: at })),
+      audit,
+    };
+    const transaction: Transaction = {
+      at,
+      edits: decision.edits,
+      environments: changedEnvironments(this.#state, applied.state),
+      commits: applied.commits,
+      audit,
+      chain,
+      compact: this.#compactable(applied, at),
+    };
+    if (!idempotency) return { transaction, audit };
+    const { key, digest } = idempotency;
+    const subject = audit[0]?.object.key ?? "";
+    const response = { token: actor.token, key, digest, subject, response: idempotency.respond(provisional) };
+    return { transaction: { ...transaction, response }, audit };
+  }
+
+  #auditEntries(
+    drafts: readonly AuditDraft[],
+    { actor, at, commits }: { actor: Actor; at: number; commits: Applied["commits"] },
+  ): readonly AuditEntry[] {
+    const revisions = Object.fromEntries(commits.map(({ environment, revision }) => [environment, revision]));
+    let head = this.#chain;
+    return drafts.map(({ action, object, before, after, reason }) => {
+      const entry = appendEntry(head, {
+        at: toInstant(at),
+        actor: { token: actor.token, kind: actor.kind, name: actor.name },
+        action,
+        object,
+        before: before as AuditEntry["before"],
+        after: after as AuditEntry["after"],
+        revisions,
+        reason,
+        requestId: actor.requestId,
+      });
+      head = headAfter(entry);
+      return entry;
+    });
+  }
+
+  #commit(transaction: Transaction, command: Command): void {
+    try {
+      this.#parts.store.commit(transaction);
+    } catch (error) {
+      if (!(error instanceof StorageError) || error.kind !== "full") throw error;
+      this.#enterFullDisk();
+      if (!ON_A_FULL_DISK.has(command.type)) throw error;
+      this.#parts.store.commit(transaction);
+    }
+  }
+
+  #publish(applied: Applied, { transaction, audit }: Written, decision: Decision): Accepted {
+    // Right after COMMIT returned: latencies of receipts are counted from here.
+    const committedAt = this.#parts.clock.now();
+    const commits = applied.commits.map((commit): Commit => ({ ...commit, committedAt }));
+    this.#state = applied.state;
+    this.#chain = transaction.chain;
+    this.#headIsStale = true;
+    for (const environment of applied.state.environments.values()) {
+      if (!this.#logs.has(environment.key)) this.#logs.set(environment.key, new ChangeLog(0));
+    }
+    for (const [environment, revision] of transaction.compact) this.#logs.get(environment)?.compact(revision);
+    for (const commit of commits) this.#logs.get(commit.environment)?.append(commit);
+
+    const { closing, secret } = decision;
+    for (const commit of commits) this.#announce(() => this.#tell(this.#commitListeners, commit));
+    if (closing) this.#announce(() => this.#tell(this.#closingListeners, closing));
+    const accepted: Accepted = { ok: true, state: applied.state, commits, audit };
+    return secret === undefined ? accepted : { ...accepted, secret };
+  }
+
+  /** In the order of the commits, also when a listener causes another one. */
+  #announce(announcement: () => void): void {
+    this.#announcements.push(announcement);
+    if (this.#announcing) return;
+    this.#announcing = true;
+    try {
+      for (let next = this.#announcements.shift(); next; next = this.#announcements.shift()) next();
+    } finally {
+      this.#announcing = false;
+    }
+  }
+
+  /** A listener that fails must not fail the change, which is durable, nor the listeners after it. */
+  #tell<Message>(listeners: ReadonlySet<(message: Message) => void>, message: Message): void {
+    for (const listener of listeners) {
+      try {
+        listener(message);
+      } catch (error) {
+        this.#parts.logger.error({ error }, "A listener of the ledger failed.");
+      }
+    }
+  }
+
+  #compactable({ commits }: Applied, at: number): ReadonlyMap<EnvironmentKey, number> {
+    const compact = new Map<EnvironmentKey, number>();
+    for (const { environment } of commits) {
+      const log = this.#logs.get(environment);
+      const revision = log?.compactable(at) ?? 0;
+      if (log && revision > log.base) compact.set(environment, revision);
+    }
+    return compact;
+  }
+
+  /** Puts right, at start, what is not as this code expects it. */
+  #settle(loaded: Loaded): void {
+    const rewrite = findRewrite(this.#parts.head, loaded);
+    if (rewrite) this.#rewriteHistory(rewrite);
+    if (loaded.entryFormat === ENTRY_FORMAT) return;
+    const applied = recompile(this.#state);
+    const audit = [
+      {
+        action: "recompile",
+        object: { kind: "database", key: "rulesets", environment: null },
+        before: { entryFormat: loaded.entryFormat },
+        after: { entryFormat: ENTRY_FORMAT },
+        reason: "another version of the server wrote the rulesets",
+      },
+    ] as const;
+    const decision = { ok: true, edits: [], audit } as const;
+    const at = this.#parts.clock.now();
+    const written = this.#write({ applied, decision, actor: SYSTEM, at, idempotency: undefined });
+    this.#parts.store.commit({ ...written.transaction, entryFormat: ENTRY_FORMAT });
+    this.#publish(applied, written, decision);
+  }
+
+  #rewriteHistory(rewrite: Rewrite): void {
+    const epoch = Buffer.from(this.#parts.random.bytes(16)).toString("hex");
+    const at = this.#parts.clock.now();
+    const environments = environmentsAfter(rewrite, this.#state);
+    const before = this.#state;
+    const state: State = { ...before, epoch, environments: new Map(environments.map((after) => [after.key, after])) };
+    const audit = this.#auditEntries(
+      [
+        {
+          action: "new_epoch",
+          object: { kind: "database", key: "epoch", environment: null },
+          before: { epoch: before.epoch },
+          after: { epoch },
+          reason: rewrite.reason,
+        },
+      ],
+      { actor: SYSTEM, at, commits: [] },
+    );
+    const chain = headAfter(audit[0] as AuditEntry);
+    this.#parts.store.commit({ at, edits: [], environments, commits: [], audit, chain, compact: new Map(), epoch });
+    this.#parts.logger.error({ reason: rewrite.reason, epoch }, "History was rewritten: a new epoch begins.");
+    this.#state = state;
+    this.#chain = chain;
+    for (const { key, revision } of environments) this.#logs.set(key, new ChangeLog(revision));
+    this.#writeHead();
+    this.#announce(() => this.#tell(this.#closingListeners, { type: "history_rewritten" }));
+  }
+
+  #refuseStorage(error: StorageError): Extract<Outcome, { ok: false }> {
+    if (error.kind === "full") return refuseFull();
+    this.#stopWriting(error.message, error.cause);
+    return refuse("storage_unknown_outcome", "The disk failed while the change was written.");
+  }
+
+  #enterFullDisk(): void {
+    this.#parts.ballast.drop();
+    if (this.#readOnly !== null) return;
+    this.#readOnly = "storage_full";
+    this.#parts.logger.error({}, "The disk is full: only kill, restore and revocation are accepted.");
+  }
+
+  #stopWriting(message: string, cause: unknown): void {
+    if (this.#readOnly === "storage_read_only") return;
+    this.#readOnly = "storage_read_only";
+    this.#parts.logger.error({ why: message, cause }, "Storage failed: no writes until the server is restarted.");
+  }
+
+  /** Every few seconds: note how far the history has come, and see whether a full disk has room again. */
+  #rest(): void {
+    if (this.#headIsStale) this.#writeHead();
+    if (this.#readOnly === "storage_full" && this.#parts.ballast.load()) {
+      this.#readOnly = null;
+      this.#parts.logger.info({}, "The disk has room again: all changes are accepted.");
+    }
+  }
+
+  #writeHead(): void {
+    try {
+      this.#parts.writeHead(headOf(this.#state, this.#chain));
+      this.#headIsStale = false;
+    } catch (error) {
+      this.#parts.logger.warn({ error }, "The head of the history could not be written down.");
+    }
+  }
+
+  #maintain(): void {
+    if (this.#readOnly !== null) return;
+    this.#saveTokenUses();
+    try {
+      this.#parts.store.maintain();
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      if (error.kind === "full") this.#enterFullDisk();
+      else this.#stopWriting(error.message, error.cause);
+    }
+  }
+
+  /** When a token was last used is worth knowing, but not worth failing for. */
+  #saveTokenUses(): void {
+    if (this.#tokenUses.size === 0) return;
+    try {
+      this.#parts.store.saveTokenUses(this.#tokenUses);
+      this.#tokenUses.clear();
+    } catch (error) {
+      this.#parts.logger.warn({ error }, "The last use of tokens could not be written down.");
+    }
+  }
+}
+
+interface Change {
+  readonly applied: Applied;
+  readonly decision: Decision;
+  readonly actor: Actor;
+  readonly at: number;
+  readonly idempotency: Idempotency | undefined;
+}
+
+interface Written {
+  readonly transaction: Transaction;
+  readonly audit: readonly AuditEntry[];
+}
+
+function changedEnvironments(before: State, after: State): readonly EnvironmentState[] {
+  return [...after.environments.values()].filter((environment) => {
+    const old = before.environments.get(environment.key);
+    return !old || old.revision !== environment.revision || old.archivedAt !== environment.archivedAt;
+  });
+}
+
+/** A ruleset that SDKs would refuse must not come to be; what makes it safer always may. */
+function findTooLarge(command: Command, before: State, { state, commits }: Applied) {
+  if (command.type === "kill" || command.type === "restore") return null;
+  for (const { environment } of commits) {
+    const bytes = state.environments.get(environment)?.bytes ?? 0;
+    if (bytes <= LIMITS.rulesetBytes || bytes <= (before.environments.get(environment)?.bytes ?? 0)) continue;
+    return refuse("limit_exceeded", `The ruleset of ${environment} would have more than ${LIMITS.rulesetBytes} bytes.`);
+  }
+  return null;
+}
+
+const refuseFull = () =>
+  refuse("storage_full", "The disk is full. Only kill, restore and the revocation of tokens are accepted.");
+
+const sameMinute = (a: number, b: number): boolean => Math.floor(a / 60_000) === Math.floor(b / 60_000);
+
+/** One order whatever the order of the commits was, so that equal rulesets have equal bytes. */
+function sortedRecord<Key extends string, Entry>(entries: ReadonlyMap<Key, Entry>): Record<Key, Entry> {
+  return Object.fromEntries([...entries].sort(([a], [b]) => (a < b ? -1 : 1))) as Record<Key, Entry>;
+}

@@ -1,0 +1,61 @@
+import { hash } from "node:crypto";
+import type { Flag, RulesetFlag, RulesetSegment, RulesetServe, Segment, Serve } from "@bunting/contracts";
+import { BUCKETING_ALGORITHM } from "@bunting/contracts/literals";
+import { checksumInput, toSortedRanges } from "@bunting/engine";
+import type { Allocation, StoredConfiguration } from "../ledger/state.ts";
+
+/**
+ * Grows whenever {@link compileFlag} or {@link compileSegment} writes another entry for the same documents. A store whose
+ * rulesets were compiled by another format gets them compiled anew at start, as one more revision: otherwise the checksums
+ * that guard against damage would take an upgrade for damage.
+ */
+export const ENTRY_FORMAT = 1;
+
+/** What SDKs receive for one flag: the definition and one environment's configuration, without people and percentages. */
+export function compileFlag(flag: Flag, stored: StoredConfiguration): RulesetFlag {
+  const { configuration, allocations } = stored;
+  return seal<RulesetFlag>({
+    key: flag.key,
+    type: flag.type,
+    bucketing: BUCKETING_ALGORITHM,
+    variants: mapValues(flag.variants, ({ value }) => ({ value })),
+    enabled: configuration.enabled,
+    killed: configuration.killed !== null,
+    offVariant: configuration.offVariant,
+    salt: configuration.salt,
+    bucketBy: configuration.bucketBy,
+    pins: configuration.pins,
+    prerequisites: configuration.prerequisites,
+    rules: configuration.rules.map(({ id, when, serve }) => ({
+      id,
+      when,
+      serve: compileServe(serve, allocations.rules[id] ?? null),
+    })),
+    fallthrough: compileServe(configuration.fallthrough, allocations.fallthrough),
+    metadata: flag.metadata,
+  });
+}
+
+export function compileSegment(segment: Segment): RulesetSegment {
+  return seal<RulesetSegment>({ key: segment.key, when: segment.when });
+}
+
+/** Bytes of an entry as the wire carries it. */
+export function entryBytes(entry: RulesetFlag | RulesetSegment): number {
+  return Buffer.byteLength(JSON.stringify(entry));
+}
+
+function compileServe(serve: Serve, allocation: Allocation | null): RulesetServe {
+  if ("variant" in serve) return { variant: serve.variant };
+  if (!allocation) throw new Error("A split without a stored allocation cannot be compiled.");
+  return { allocation: toSortedRanges(allocation) };
+}
+
+/** Adds the checksum: the first 48 bits of SHA-256 over the entry as canonical JSON (EV-70). */
+function seal<Entry extends { readonly checksum: string }>(entry: Omit<Entry, "checksum">): Entry {
+  return { ...entry, checksum: hash("sha256", checksumInput(entry), "hex").slice(0, 12) } as unknown as Entry;
+}
+
+function mapValues<Key extends string, From, To>(record: Readonly<Record<Key, From>>, map: (value: From) => To) {
+  return Object.fromEntries(Object.entries<From>(record).map(([key, value]) => [key, map(value)])) as Record<Key, To>;
+}

@@ -1,0 +1,26 @@
+/** The tables as kysely sees them; the truth is in ../migrations. */
+export interface Tables {
+  readonly meta: { id: 1; content: string; checksum: Uint8Array };
+  readonly environment: Keyed;
+  readonly flag: Keyed;
+  readonly configuration: { environment: string; flag: string; content: string; checksum: Uint8Array };
+  readonly segment: Keyed;
+  readonly token: Keyed;
+  readonly token_use: { token: string; at: number };
+  readonly change: { environment: string; revision: number; content: string; checksum: Uint8Array };
+  readonly audit: {
+    number: number;
+    action: string;
+    object_kind: string;
+    object_key: string;
+    environment: string | null;
+    content: string;
+  };
+  readonly response: { token: string; key: string; digest: string; subject: string; at: number; content: string };
+}
+
+interface Keyed {
+  key: string;
+  content: string;
+  checksum: Uint8Array;
+}

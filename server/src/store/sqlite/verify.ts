@@ -1,0 +1,86 @@
+import type { AuditEntry, AuditVerification } from "@bunting/contracts";
+import { type ChainHead, continuesChain, EMPTY_CHAIN, headAfter } from "../../audit/chain.ts";
+import type { Meta } from "./meta.ts";
+import type { Queries } from "./queries.ts";
+import { addToDigest, rowChecksum, sameChecksum } from "./row-checksum.ts";
+
+type DamagedRow = AuditVerification["damagedRows"][number];
+
+/** Damaged rows that are named; the count of the rest adds nothing to the decision to restore. */
+const DAMAGED_ROWS = 1_000;
+const PROGRESS_EVERY = 1_000;
+
+/** Walks the whole audit chain and every row with a checksum. Reports, and does not throw for what it finds. */
+export function verifyDatabase(
+  queries: Queries,
+  meta: Meta,
+  onProgress?: (done: number, total: number) => void,
+): AuditVerification {
+  const damagedRows = findDamagedRows(queries, meta);
+  const { head, brokenAt } = walkChain(queries, meta, onProgress);
+  return {
+    entries: head.count,
+    head: head.hash,
+    intact: brokenAt === null && damagedRows.length === 0,
+    brokenAt,
+    damagedRows,
+  };
+}
+
+function walkChain(queries: Queries, meta: Meta, onProgress: ((done: number, total: number) => void) | undefined) {
+  let head: ChainHead = EMPTY_CHAIN;
+  for (const row of queries.each(queries.build.selectFrom("audit").selectAll().orderBy("number"))) {
+    const entry = parseEntry(row.content);
+    const searchable =
+      entry?.number === row.number &&
+      entry.action === row.action &&
+      entry.object.kind === row.object_kind &&
+      entry.object.key === row.object_key &&
+      entry.object.environment === row.environment;
+    if (!entry || !searchable || !continuesChain(head, entry)) return { head, brokenAt: head.count + 1 };
+    head = headAfter(entry);
+    if (head.count % PROGRESS_EVERY === 0) onProgress?.(head.count, meta.chain.count);
+  }
+  onProgress?.(head.count, meta.chain.count);
+  const complete = head.count === meta.chain.count && head.hash === meta.chain.hash;
+  return { head, brokenAt: complete ? null : Math.min(head.count, meta.chain.count) + 1 };
+}
+
+function parseEntry(content: string): AuditEntry | null {
+  try {
+    const entry = JSON.parse(content) as Partial<AuditEntry> | null;
+    return entry?.object ? (entry as AuditEntry) : null;
+  } catch {
+    return null;
+  }
+}
+
+function findDamagedRows(queries: Queries, meta: Meta): DamagedRow[] {
+  const damaged: DamagedRow[] = [];
+  let digest = 0;
+  const check = (
+    table: string,
+    key: string,
+    row: { readonly content: unknown; readonly checksum: unknown },
+  ): boolean => {
+    if (typeof row.content === "string" && sameChecksum(row.checksum, rowChecksum(table, key, row.content)))
+      return true;
+    if (damaged.length < DAMAGED_ROWS) damaged.push({ table, key });
+    return false;
+  };
+  const { build } = queries;
+  for (const table of ["environment", "flag", "segment", "token"] as const) {
+    for (const row of queries.each(build.selectFrom(table).selectAll())) {
+      if (check(table, row.key, row)) digest = addToDigest(digest, row.checksum);
+    }
+  }
+  for (const row of queries.each(build.selectFrom("configuration").selectAll())) {
+    const key = `${row.environment}/${row.flag}`;
+    if (check("configuration", key, row)) digest = addToDigest(digest, row.checksum);
+  }
+  for (const row of queries.each(build.selectFrom("change").selectAll())) {
+    check("change", `${row.environment}/${row.revision}`, row);
+  }
+  if (damaged.length === 0 && digest !== meta.digest) damaged.push({ table: "meta", key: "digest" });
+  return damaged;
+}
