@@ -4,9 +4,12 @@ export type Pass = () => number | Promise<number>;
 const WARM_UP_MS = 300;
 const BATCH_MS = 20;
 const BATCHES = 15;
+/** Where a batch takes long, fewer of them will do. */
+const LEAST_BATCHES = 5;
+const ENOUGH_MS = 1_000;
 
 /**
- * Nanoseconds per evaluation, of process CPU time, for some batches of at least 20 ms. CPU time, because on a shared machine
+ * Nanoseconds per evaluation, of process CPU time, for some batches of at least {@link BATCH_MS}. CPU time, because on a shared machine
  * wall time measures the neighbours; all threads of the process, because garbage is collected on others.
  */
 export async function measureTime(pass: Pass, evaluations: number): Promise<readonly number[]> {
@@ -14,7 +17,8 @@ export async function measureTime(pass: Pass, evaluations: number): Promise<read
   const passes = Math.max(1, Math.ceil(BATCH_MS / perPass));
   const samples: number[] = [];
   let served = 0;
-  for (let batch = 0; batch < BATCHES; batch++) {
+  const started = performance.now();
+  while (samples.length < BATCHES && (samples.length < LEAST_BATCHES || performance.now() - started < ENOUGH_MS)) {
     const before = process.cpuUsage();
     for (let index = 0; index < passes; index++) {
       const result = pass();
