@@ -2,10 +2,14 @@
 // in a sentence, if a page is not what it would write.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { createNodeWorld } from "../packages/cli/src/node-world.ts";
+import { createProgram } from "../packages/cli/src/program.ts";
+import { renderReference } from "../packages/cli/src/reference.ts";
 import { ERRORS } from "../packages/contracts/src/errors.ts";
+import { SETTINGS } from "../server/src/config.ts";
 
 const folder = new URL("../docs/reference/", import.meta.url);
-const pages = { "errors.md": errorPage() };
+const pages = { "errors.md": errorPage(), "cli.md": renderReference(createProgram(createNodeWorld(), () => {})) };
 const outdated = Object.entries(pages).filter(([name, page]) => current(name) !== page);
 
 if (process.argv.includes("--check")) {
@@ -52,5 +56,24 @@ function errorPage() {
     ...rows,
     "",
     ...sections,
+  ].join("\n");
+}
+
+function configurationPage() {
+  const rows = Object.values(SETTINGS).map(({ variable, default: fallback, meaning, expected }) => {
+    return `| `+"`${variable}`"+` | ${fallback === "" ? "" : `+"`\`${fallback}\``"+`} | ${meaning} | ${expected} |`;
+  });
+  return [
+    "# Configuration of the server",
+    "",
+    "Made from `server/src/config.ts` by `npm run reference`: change it there.",
+    "",
+    "The server is configured by environment variables, read once at the start. A value that makes no sense stops the start with a",
+    "sentence that names its variable; a variable that begins with `BUNTING_` and is not known is warned of.",
+    "",
+    "| variable | default | meaning | expected |",
+    "|---|---|---|---|",
+    ...rows,
+    "",
   ].join("\n");
 }

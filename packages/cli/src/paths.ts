@@ -19,7 +19,7 @@ export const paths = {
   segment: (key: string) => `/api/v1/segments/${encodeURIComponent(key)}`,
   tokens: "/api/v1/tokens",
   token: (id: string) => `/api/v1/tokens/${encodeURIComponent(id)}`,
-  self: "/api/v1/self",
+  self: "/api/v1/tokens/self",
   audit: "/api/v1/audit",
   auditVerification: "/api/v1/audit/verify",
   export: "/api/v1/export",
