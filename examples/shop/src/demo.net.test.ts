@@ -13,14 +13,14 @@ describe("npm run demo", () => {
     const demo = await run("--instances", "200", "--seconds", "1");
     const { code } = await demo.exited;
     const told = demo.output();
-    expect(code, told).toBe(0);
+    expect({ code, told }).toMatchObject({ code: 0 });
     expect(told).toContain("Every claim held.");
     // One receipt per change that all instances were connected for: 1 %, 10 %, 100 % and the kill.
     expect(told.match(/✓ 200\/200 instances applied revision \d+, p50 .+, p99 .+, max /g)).toHaveLength(4);
     expect(told).toContain("✓ the acknowledged 50 % was stored");
     expect(told).toMatch(/✓ no express checkout among [\d,]+ after the last receipt/);
     expect(told).not.toContain("✗");
-    expect(told, "without a terminal there are only plain lines").not.toContain("\u001b");
+    expect(told).not.toContain("\u001b"); // Without a terminal there are only plain lines.
   });
 
   it("refuses options it cannot work with", async () => {
