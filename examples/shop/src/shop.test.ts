@@ -1,0 +1,40 @@
+import { createTestFlags } from "@bunting/sdk/testing";
+import { describe, expect, it } from "vitest";
+import { CHECKOUT_FLAG, createShop } from "./shop.ts";
+
+const basket = '["kite","pennant","pennant"]';
+
+describe("the checkout", () => {
+  it("is the one that the flag says, at the moment of the request", async () => {
+    const flags = createTestFlags({ [CHECKOUT_FLAG]: true });
+    const shop = createShop(flags);
+    const checkout = async () => {
+      const answer = await shop.request("/customers/ada/checkout", { method: "POST", body: basket });
+      return { status: answer.status, receipt: await answer.json() };
+    };
+    expect(await checkout()).toMatchObject({
+      status: 201,
+      receipt: { checkout: "express", steps: 1, totalCents: 4_700 },
+    });
+    flags.set(CHECKOUT_FLAG, false);
+    expect(await checkout()).toMatchObject({
+      status: 201,
+      receipt: { checkout: "classic", steps: 5, totalCents: 4_700 },
+    });
+  });
+
+  it("is the classic one where nobody knows the flag", async () => {
+    const answer = await createShop(createTestFlags()).request("/customers/ada/checkout", {
+      method: "POST",
+      body: basket,
+    });
+    expect(await answer.json()).toMatchObject({ checkout: "classic" });
+  });
+
+  it("refuses what is no basket", async () => {
+    const shop = createShop(createTestFlags());
+    for (const body of ["", "{", "[]", '["anvil"]', '{"kite":1}']) {
+      expect((await shop.request("/customers/ada/checkout", { method: "POST", body })).status).toBe(422);
+    }
+  });
+});
