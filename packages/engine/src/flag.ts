@@ -4,6 +4,7 @@ import { CAUSE, causeOf, type Decision, pack, UNDECIDED, unsupportedRuleOf, vari
 import { type Judged, judge } from "./evaluate.ts";
 import { explain } from "./explain.ts";
 import type { CompiledVariant, Json, Program } from "./program.ts";
+import { type CompiledSplit, decideSplit } from "./split.ts";
 import type { Subject } from "./subject.ts";
 
 /** A decision in words. */
@@ -48,6 +49,8 @@ export class LinkedFlag implements CompiledFlag, Judged {
   readonly killedDecision: Decision;
   private readonly fixed: Decision;
   private readonly invalidContext: Decision;
+  /** The fallthrough's split, if nothing can come before it. */
+  private readonly direct: CompiledSplit | null;
 
   constructor(program: Program, prerequisites: Judged["prerequisites"], hasher: Hasher) {
     this.program = program;
@@ -60,11 +63,14 @@ export class LinkedFlag implements CompiledFlag, Judged {
     this.killedDecision = pack(program.off, CAUSE.killed);
     this.fixed = program.fixed;
     this.invalidContext = pack(program.off, CAUSE.context);
+    const isDirect = prerequisites.length === 0 && program.pins === null && program.rules.length === 0;
+    this.direct = isDirect ? program.fallthrough.split : null;
   }
 
   decide(subject: Subject): Decision {
     if (this.fixed !== UNDECIDED) return this.fixed;
     try {
+      if (this.direct !== null) return decideSplit(this.direct, subject, this.hasher);
       return judge(this, subject, null);
     } catch {
       return this.invalidContext;

@@ -155,10 +155,12 @@ function compileServe(
   const decisionOf = (variant: string) => pack(indexes.get(variant) ?? off, cause);
   if ("variant" in serve) return decided(decisionOf(serve.variant));
   if (entry.bucketing !== BUCKETING_ALGORITHM) return decided(pack(off, CAUSE.bucketing));
+  const bucketBy = entry.bucketBy.map(attributeNamed);
   return {
     decision: UNDECIDED,
     split: {
-      bucketBy: entry.bucketBy.map(attributeNamed),
+      bucketBy,
+      isByKey: bucketBy.length === 1 && bucketBy[0]?.isKey === true,
       salt: entry.salt | 0,
       ends: Int32Array.from(serve.allocation.slice(0, -1), ([, , to]) => to),
       decisions: Int32Array.from(serve.allocation, ([variant]) => decisionOf(variant)),

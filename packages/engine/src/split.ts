@@ -2,11 +2,13 @@ import type { BucketRange } from "@bunting/contracts";
 import { BUCKET_COUNT } from "@bunting/contracts/literals";
 import { bucketOf, type Hasher } from "./bucket.ts";
 import type { Decision } from "./decision.ts";
-import { type Attribute, bucketingKey, type Subject } from "./subject.ts";
+import { type Attribute, bucketingKey, type Subject, targetingKey } from "./subject.ts";
 
 /** An allocation ready to be looked up, with everything that the look-up needs beside it. */
 export interface CompiledSplit {
   readonly bucketBy: readonly Attribute[];
+  /** It buckets by the targeting key alone, as nearly every flag does. */
+  readonly isByKey: boolean;
   readonly salt: number;
   /** Where each range ends, but for the last, which ends at {@link BUCKET_COUNT}. */
   readonly ends: Int32Array;
@@ -17,7 +19,7 @@ export interface CompiledSplit {
 }
 
 export function decideSplit(split: CompiledSplit, subject: Subject, hasher: Hasher): Decision {
-  const key = bucketingKey(subject, split.bucketBy);
+  const key = split.isByKey ? targetingKey(subject) : bucketingKey(subject, split.bucketBy);
   if (key === undefined) return split.missing;
   return decideBucket(split, bucketOf(hasher.hash(key), split.salt));
 }

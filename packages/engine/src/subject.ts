@@ -44,7 +44,7 @@ export function readAttribute(subject: Subject, attribute: Attribute): Scalar | 
 export function bucketingKey(subject: Subject, attributes: readonly Attribute[]): string | undefined {
   for (let index = 0; index < attributes.length; index += 1) {
     const attribute = attributes[index] as Attribute;
-    const key = keyText(attribute.isKey ? ownKey(subject) : readAttribute(subject, attribute));
+    const key = attribute.isKey ? targetingKey(subject) : keyText(readAttribute(subject, attribute));
     if (key !== undefined) return key;
   }
   return undefined;
@@ -52,7 +52,9 @@ export function bucketingKey(subject: Subject, attributes: readonly Attribute[])
 
 /** The targeting key as text, whatever the flag buckets by. */
 export function targetingKey(subject: Subject): string | undefined {
-  return keyText(ownKey(subject));
+  const value = ownKey(subject);
+  if (typeof value === "string" && value.length !== 0 && value.length <= SURELY_SHORT) return value;
+  return keyText(value);
 }
 
 /** One element of a list attribute, or `undefined` if it is no scalar. */
@@ -68,9 +70,8 @@ const SURELY_SHORT = Math.floor(LIMITS.bucketingKeyBytes / 3);
 
 function keyText(value: unknown): string | undefined {
   if (typeof value === "string") {
-    const { length } = value;
-    if (length <= SURELY_SHORT) return length === 0 ? undefined : value;
-    return length <= LIMITS.bucketingKeyBytes && utf8Length(value) <= LIMITS.bucketingKeyBytes ? value : undefined;
+    if (value.length === 0 || value.length > LIMITS.bucketingKeyBytes) return undefined;
+    return value.length <= SURELY_SHORT || utf8Length(value) <= LIMITS.bucketingKeyBytes ? value : undefined;
   }
   return typeof value === "number" && Number.isFinite(value) ? String(value) : undefined;
 }
