@@ -13,7 +13,7 @@ type Explained = EvaluationResult & { trace: TraceStep[] };
 
 /** Decides flags as an SDK of the environment would, with the same engine on the same ruleset, and says why. */
 export interface Evaluator {
-  /** `flags`: those asked for, or all. Undefined if there is no such environment. */
+  /** `flags`: those asked for, or all. Undefined if the environment has no ruleset: it is archived. */
   evaluate(environment: EnvironmentKey, context: Context, flags?: readonly FlagKey[]): EvaluateResponse | undefined;
 }
 

@@ -19,12 +19,13 @@ export function evaluationRoutes(router: Router, { evaluator }: { evaluator: Eva
       params: inEnvironment,
       body: { schema: evaluateRequest, limitBytes: LIMITS.evaluateBodyBytes },
       success: { status: 200, description: "Each flag.", schema: evaluateResponse, example: EVALUATION },
+      errors: ["environment_archived"],
     },
     ({ environment, body }) => {
       const evaluated = evaluator.evaluate(environment.key, body.context, body.flags);
       return evaluated
         ? { status: 200, body: evaluated }
-        : refused("environment_not_found", `There is no environment ${environment.key}.`);
+        : refused("environment_archived", `The environment ${environment.key} is archived.`);
     },
   );
 }

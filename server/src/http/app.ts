@@ -3,6 +3,7 @@ import { Hono } from "hono";
 import type { State } from "../ledger/state.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import type { Clock, Logger, Random } from "../ports.ts";
+import { StorageError } from "../store/store.ts";
 import { headerLimit } from "./middleware/header-limit.ts";
 import { observe } from "./middleware/observe.ts";
 import { requestId } from "./middleware/request-id.ts";
@@ -47,6 +48,8 @@ export function createApp(deps: AppDeps): App {
   hono.use(headerLimit());
   hono.notFound((context) => render(refused("not_found", "There is nothing at this path."), context));
   hono.onError((error, context) => {
+    if (error instanceof StorageError)
+      return render(refused("storage_read_only", "The database could not be read."), context);
     deps.logger.error({ error, requestId: context.get("requestId"), route: context.get("route") }, "request failed");
     return render(refused("internal", "This is a defect of the server. Report it with the request id."), context);
   });

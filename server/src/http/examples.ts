@@ -171,7 +171,7 @@ export const AUDIT_VERIFICATION = {
 export const EXPOSURES = {
   flag: "redis-readthrough",
   environment: "production",
-  sinceMs: 3_600_000,
+  sinceMs: 1_795_057_440_000,
   variants: { on: 25_113, off: 74_887 },
 };
 

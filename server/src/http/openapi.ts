@@ -16,7 +16,7 @@ type HeaderObject = { description: string; schema: { type: "string"; examples?: 
 
 const REQUEST_ID = "req_4fTz0Rk81bQyVn6sXw2aLc";
 
-export function openApiDocument(routes: readonly AnyRoute[], version: string): JsonObject {
+export function openApiDocument(routes: readonly AnyRoute[], version: string, url: string | null): JsonObject {
   const { openAPIRegistry: registry, getOpenAPI31Document } = new OpenAPIHono();
   for (const [name, schema] of Object.entries(componentSchemas())) registry.registerComponent("schemas", name, schema);
   registry.registerComponent("securitySchemes", "token", {
@@ -35,6 +35,7 @@ export function openApiDocument(routes: readonly AnyRoute[], version: string): J
         "Feature flags that roll themselves back. Errors are problem documents (RFC 9457) with a stable `code`; lists page by " +
         "cursor; mutable resources carry an ETag; a POST with an `Idempotency-Key` may be repeated.",
     },
+    servers: [{ url: url ?? "/" }],
     tags: [...new Set(routes.map(({ tag }) => tag))].map((name) => ({ name })),
   });
   return document as unknown as JsonObject;

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
 import type { Clock, Random, Scheduler } from "../ports.ts";
 
 /** The real world. Chosen in main.ts; tests take the simulated twins. */
@@ -26,4 +27,9 @@ export function createNodeRandom(): Random {
   // 53 bits of a cryptographic source: as even as Math.random, and one source fewer to think about.
   const next = (): number => Number(randomBytes(8).readBigUInt64BE() >> 11n) / 2 ** 53;
   return { next, bytes: (count) => randomBytes(count) };
+}
+
+/** Tells the restarts and neighbours of a server apart. */
+export function nameOfProcess(random: Random): string {
+  return `${hostname()}-${Buffer.from(random.bytes(3)).toString("hex")}`;
 }

@@ -1,0 +1,172 @@
+import path from "node:path";
+import { collectDefaultMetrics, Registry } from "prom-client";
+import { auditRoutes } from "./audit/routes.ts";
+import type { Config } from "./config.ts";
+import { environmentRoutes } from "./environments/routes.ts";
+import { createEvaluator } from "./evaluation/evaluator.ts";
+import { evaluationRoutes } from "./evaluation/routes.ts";
+import { exportRoutes } from "./export/routes.ts";
+import { configurationRoutes } from "./flags/configuration-routes.ts";
+import { killRoutes } from "./flags/kill-routes.ts";
+import { flagRoutes } from "./flags/routes.ts";
+import { createApp } from "./http/app.ts";
+import { createAuthenticate } from "./http/authentication.ts";
+import { clientAddress } from "./http/client-address.ts";
+import { docsRoutes } from "./http/docs.ts";
+import { createListener, listen, stopListening } from "./http/listener.ts";
+import { newRequestId } from "./http/middleware/request-id.ts";
+import { openApiDocument } from "./http/openapi.ts";
+import type { FirstRun } from "./ledger/first-run.ts";
+import { openLedger } from "./ledger/open-ledger.ts";
+import { createLogger } from "./ops/log.ts";
+import { createMetrics, observeServer } from "./ops/metrics.ts";
+import { decideReadiness, type Readiness } from "./ops/readiness.ts";
+import { opsRoutes } from "./ops/routes.ts";
+import { createNodeClock, createNodeRandom, createNodeScheduler, nameOfProcess } from "./platform/node.ts";
+import type { Clock, Logger, Random, Scheduler } from "./ports.ts";
+import { receiptRoutes } from "./receipts/routes.ts";
+import { segmentRoutes } from "./segments/routes.ts";
+import { createHub } from "./stream/hub.ts";
+import { createLagMeter } from "./stream/lag-meter.ts";
+import { loadResumeKey } from "./stream/resume-key.ts";
+import type { StreamOptions } from "./stream/stream-options.ts";
+import { exposureRoutes } from "./telemetry/exposure-routes.ts";
+import { openTelemetry } from "./telemetry/telemetry.ts";
+import { Authenticator } from "./tokens/authenticator.ts";
+import { tokenRoutes } from "./tokens/routes.ts";
+
+/*
+ * How the parts fit together. Below a change goes left to right:
+ *
+ *   routes (http, parse and answer) -> ledger (decide, commit) -> hub (frame, broadcast) -> SDKs
+ *
+ * and what SDKs say comes back through the hub: acks become receipts, batches go to telemetry.
+ */
+
+export interface ServerDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  /** Name of this process: SDKs and logs say it. */
+  readonly node: string;
+  readonly stream?: Partial<StreamOptions>;
+}
+
+export interface Server {
+  /** The secrets of a database that was founded just now, else null. */
+  readonly firstRun: FirstRun | null;
+  readonly readiness: () => Readiness;
+  /** Resolves with the port. */
+  listen(): Promise<number>;
+  /**
+   * Sends streams elsewhere, answers what was asked, closes the database. `/readyz` is 503 from the first moment on. Twice is
+   * once.
+   */
+  close(): Promise<void>;
+}
+
+/** How long requests may take once nothing new is accepted. */
+const LAST_REQUESTS_MS = 5_000;
+
+const API_VERSION = "1.0.0";
+
+/** @throws StartupError */
+export function createServer(deps: ServerDeps): Server {
+  const { config, clock, scheduler, random, logger, registry } = deps;
+  const { dataDir, tokenPepper: pepper, trustedProxies } = config;
+
+  const { ledger, firstRun } = openLedger({ dataDir, pepper, clock, scheduler, random, logger });
+  const state = () => ledger.state;
+  const telemetry = openTelemetry({ ...deps, file: path.join(dataDir, "telemetry.db"), state });
+  const authenticator = new Authenticator({ clock, pepper, state, touch: (id, now) => ledger.touchToken(id, now) });
+  const hub = createHub({
+    ...deps,
+    ledger,
+    telemetry,
+    authenticator,
+    resumeKey: loadResumeKey(dataDir, random),
+    clientAddress: ({ socket, headers }) =>
+      clientAddress(socket.remoteAddress ?? "", String(headers["x-forwarded-for"] ?? ""), trustedProxies),
+    ...(deps.stream && { options: deps.stream }),
+  });
+  const lag = createLagMeter(clock, scheduler);
+  let closing: Promise<void> | undefined;
+  const readiness = () =>
+    decideReadiness({ isDraining: closing !== undefined, readOnly: ledger.readOnly, lagMs: lag.lagMs });
+
+  const metrics = createMetrics(registry);
+  observeServer(registry, { ledger, lagMs: () => lag.lagMs, isReady: () => readiness().status === "ready" });
+
+  const app = createApp({ ...deps, authenticate: createAuthenticate(authenticator, trustedProxies), state, metrics });
+  const slice = { ledger, clock, telemetry, delivery: hub, evaluator: createEvaluator(ledger) };
+  environmentRoutes(app, slice);
+  flagRoutes(app, slice);
+  configurationRoutes(app, slice);
+  killRoutes(app, slice);
+  receiptRoutes(app, slice);
+  exposureRoutes(app, slice);
+  evaluationRoutes(app, slice);
+  segmentRoutes(app, slice);
+  tokenRoutes(app, slice);
+  auditRoutes(app, slice);
+  exportRoutes(app, slice);
+  opsRoutes(app, { readiness, registry, metricsAreOpen: config.metricsOpen });
+  if (config.docs) docsRoutes(app, () => openApiDocument(app.routes, API_VERSION, config.publicUrl));
+  app.finish();
+
+  const http = createListener(app, () => newRequestId(random));
+  hub.attach(http);
+
+  const close = async (): Promise<void> => {
+    await hub.drain();
+    const stopped = stopListening(http, (task) => scheduler.after(LAST_REQUESTS_MS, task));
+    hub.close();
+    await stopped;
+    lag.stop();
+    telemetry.close();
+    ledger.close();
+  };
+
+  return {
+    firstRun,
+    readiness,
+    listen: () => listen(http, config),
+    close: () => {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+export interface RunningServer extends Pick<Server, "firstRun" | "close"> {
+  readonly url: string;
+}
+
+/**
+ * The real server on the real machine. Rejects with a StartupError, or as `listen` does.
+ *
+ * @param write receives the log, a JSON line per event
+ */
+export async function startServer(config: Config, write: (line: string) => void = () => {}): Promise<RunningServer> {
+  const clock = createNodeClock();
+  const logger = createLogger(config.logLevel, write);
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const random = createNodeRandom();
+  const node = nameOfProcess(random);
+  for (const warning of config.warnings) logger.warn({}, warning);
+
+  const server = createServer({ config, clock, scheduler: createNodeScheduler(), random, logger, registry, node });
+  try {
+    const port = await server.listen();
+    const url = config.publicUrl ?? `http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${port}`;
+    logger.info({ url, node }, "listening");
+    return { url, firstRun: server.firstRun, close: () => server.close() };
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+}
