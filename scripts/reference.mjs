@@ -9,7 +9,11 @@ import { ERRORS } from "../packages/contracts/src/errors.ts";
 import { SETTINGS } from "../server/src/config.ts";
 
 const folder = new URL("../docs/reference/", import.meta.url);
-const pages = { "errors.md": errorPage(), "cli.md": renderReference(createProgram(createNodeWorld(), () => {})) };
+const pages = {
+  "errors.md": errorPage(),
+  "configuration.md": configurationPage(),
+  "cli.md": renderReference(createProgram(createNodeWorld(), () => {})),
+};
 const outdated = Object.entries(pages).filter(([name, page]) => current(name) !== page);
 
 if (process.argv.includes("--check")) {
@@ -61,7 +65,8 @@ function errorPage() {
 
 function configurationPage() {
   const rows = Object.values(SETTINGS).map(({ variable, default: fallback, meaning, expected }) => {
-    return `| `+"`${variable}`"+` | ${fallback === "" ? "" : `+"`\`${fallback}\``"+`} | ${meaning} | ${expected} |`;
+    const shown = fallback === "" ? "" : `\`${fallback}\``;
+    return `| \`${variable}\` | ${shown} | ${meaning} | ${expected} |`;
   });
   return [
     "# Configuration of the server",
