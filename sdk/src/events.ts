@@ -19,7 +19,8 @@ export function createListeners(failed: (name: string, error: unknown) => void):
       return () => void listeners.delete(call);
     },
     tell(name, event) {
-      for (const listener of registered.get(name) ?? []) {
+      const listeners = [...(registered.get(name) ?? [])];
+      for (const listener of listeners) {
         try {
           listener(event as never);
         } catch (error) {

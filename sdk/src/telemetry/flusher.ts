@@ -252,7 +252,7 @@ class BatchFlusher implements Flusher {
   }
 
   private finishFlushes(): void {
-    for (const finish of [...this.flushes]) finish();
+    for (const finish of this.flushes) finish();
   }
 }
 
