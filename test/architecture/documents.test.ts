@@ -99,7 +99,11 @@ function anchorsOf(document: string): ReadonlySet<string> {
 function isPath(span: string): boolean {
   const [first = ""] = span.split("/");
   return (
-    span.includes("/") && folders.includes(first) && /^[\w./*{},-]+$/.test(span) && !/\/(dist|bundle|data)\b/.test(span)
+    span.includes("/") &&
+    folders.includes(first) &&
+    !span.includes("NNNN") &&
+    /^[\w./*{},-]+$/.test(span) &&
+    !/\/(dist|bundle|data)\b/.test(span)
   );
 }
 

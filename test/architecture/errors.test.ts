@@ -11,10 +11,14 @@ const isTest = (file: string): boolean => file.endsWith(".test.ts");
 const outward = files(".ts").filter((file) => /^(server|sdk)\/src\//.test(file));
 
 it("the reference pages are those that the sources make", () => {
-  const { stderr } = spawnSync(process.execPath, ["--conditions=@bunting/source", "--import", "tsx", "scripts/reference.mjs", "--check"], {
-    cwd: root,
-    encoding: "utf8",
-  });
+  const { stderr } = spawnSync(
+    process.execPath,
+    ["--conditions=@bunting/source", "--import", "tsx", "scripts/reference.mjs", "--check"],
+    {
+      cwd: root,
+      encoding: "utf8",
+    },
+  );
   expect(stderr).toBe("");
 });
 
