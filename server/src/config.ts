@@ -140,7 +140,7 @@ export class ConfigError extends Error {
 }
 
 /** Of other programs: the command line and the SDK. */
-const FOREIGN = /^BUNTING_(?:URL|TOKEN|FLAG_.+|INSTANCE|OVERRIDE.*)$/;
+const FOREIGN = /^BUNTING_(?:URL|TOKEN|ENVIRONMENT|FLAG_.+|INSTANCE|OVERRIDE.*)$/;
 
 /** An empty variable counts as one that is not set. Throws {@link ConfigError}. */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
