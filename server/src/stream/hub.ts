@@ -17,7 +17,7 @@ import type { Claim } from "./backlog.ts";
 import { type Arrival, Channel, type ChannelWorld } from "./channel.ts";
 import type { Connection } from "./connection.ts";
 import { Conversation } from "./conversation.ts";
-import { ENDINGS, type Ending } from "./ending.ts";
+import { ENDINGS } from "./ending.ts";
 import { createLagMeter, type LagMeter } from "./lag-meter.ts";
 import { streamLimitOfProcess } from "./open-file-limit.ts";
 import { Polling, type PollRequest } from "./polling.ts";
