@@ -42,7 +42,7 @@ export const YOUNG_MB = 128;
 export async function measureBytes(pass: Pass, evaluations: number): Promise<readonly number[]> {
   await warmUp(pass);
   const once = await allocated(pass, 1);
-  const passes = Math.min(100, Math.max(1, Math.floor(ROOM_BYTES / Math.max(1, once))));
+  const passes = Math.min(300, Math.max(1, Math.floor(ROOM_BYTES / Math.max(1, once))));
   const samples: number[] = [];
   for (let sample = 0; sample < 5; sample++) samples.push((await allocated(pass, passes)) / (passes * evaluations));
   return samples;
