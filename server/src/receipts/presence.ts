@@ -3,18 +3,18 @@
  * the members of each of 256 receipts instead would cost a set of ten thousand entries per revision.
  */
 
-/** Pairs of (head when it connected, head when it left); the last pair is open, with Infinity, while it is connected. */
+/**
+ * Pairs of (head when it connected, head when it left); the last pair is open, with Infinity, while it is connected. No two
+ * pairs are without a commit between them, so there are never more than receipts.
+ */
 export type Presence = readonly number[];
-
-/** An instance that comes and goes more often than this between two pruned receipts counts as present in between. */
-const MAXIMUM_PAIRS = 8;
 
 export function join(presence: Presence, head: number): Presence {
   const left = presence.at(-1);
   if (left === undefined) return [head, Infinity];
   if (left === Infinity) return presence;
-  // Nothing was committed while it was away, or there have been too many gaps to remember: bridge this one.
-  if (left === head || presence.length >= 2 * MAXIMUM_PAIRS) return [...presence.slice(0, -1), Infinity];
+  // Nothing was committed while it was away: as if it had not been.
+  if (left === head) return [...presence.slice(0, -1), Infinity];
   return [...presence, head, Infinity];
 }
 
