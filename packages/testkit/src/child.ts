@@ -6,7 +6,7 @@ export interface ChildExit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A process of a test, with what it printed. It is killed with the test's own process if nobody ended it before. */
+/** A process of a test, with what it printed. It dies with the test's own process, however that ends. */
 export interface Child {
   readonly pid: number;
   readonly exited: Promise<ChildExit>;
@@ -39,6 +39,7 @@ export async function startChild({ command, args, env, cwd }: ChildProgram): Pro
 
   await once(process_, "spawn"); // Rejects with ENOENT and the like.
   const exited = exitOf(process_);
+  dieWithUs(process_, exited);
   const isRunning = (): boolean => process_.exitCode === null && process_.signalCode === null;
 
   return {
@@ -76,10 +77,21 @@ export async function startChild({ command, args, env, cwd }: ChildProgram): Pro
 }
 
 async function exitOf(child: ChildProcess): Promise<ChildExit> {
-  const killWithUs = (): void => void child.kill("SIGKILL");
-  process.once("exit", killWithUs);
   // "close", not "exit": what it printed last has then been read.
   const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
-  process.off("exit", killWithUs);
   return { code, signal };
+}
+
+/**
+ * Test runners end their workers with signals that leave no time for an exit handler. So a shell holds the other end of a
+ * pipe of ours: when this process is gone, whatever ended it, the pipe ends, and the shell kills the child.
+ */
+function dieWithUs(child: ChildProcess, exited: Promise<unknown>): void {
+  const guard = spawn("sh", ["-c", `cat >/dev/null; kill -9 ${child.pid}`], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true, // Out of reach of a Ctrl-C in the terminal, which goes to the whole foreground group.
+  });
+  guard.on("error", () => {}); // No shell here: then only a test that ends in good order cleans up.
+  guard.unref();
+  void exited.then(() => guard.kill("SIGKILL"));
 }
