@@ -189,8 +189,11 @@ function unknownVariables(environment: Readonly<Record<string, string | undefine
   return Object.keys(environment)
     .filter((name) => name.startsWith("BUNTING_") && !known.includes(name) && !FOREIGN.test(name))
     .map((name) => {
-      const meant = known.find((variable) => editDistance(variable, name) <= 3);
-      return `The variable ${name} is not known here and has no effect.${meant ? ` Did you mean ${meant}?` : ""}`;
+      const [meant] = known
+        .map((variable) => ({ variable, distance: editDistance(variable, name) }))
+        .filter(({ distance }) => distance <= 3)
+        .sort((one, other) => one.distance - other.distance);
+      return `The variable ${name} is not known here and has no effect.${meant ? ` Did you mean ${meant.variable}?` : ""}`;
     });
 }
 

@@ -157,7 +157,7 @@ export async function startServer(config: Config, write: (line: string) => void 
   collectDefaultMetrics({ register: registry });
   const random = createNodeRandom();
   const node = nameOfProcess(random);
-  for (const warning of config.warnings) logger.warn({}, warning);
+  for (const warning of config.warnings) logger.warn({ warning }, "configuration");
 
   const server = createServer({ config, clock, scheduler: createNodeScheduler(), random, logger, registry, node });
   try {

@@ -1,6 +1,8 @@
 import { ERRORS, type ErrorCode, problem } from "@bunting/contracts";
+import { TOKEN_KINDS } from "@bunting/contracts/literals";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
+import { permits } from "../tokens/permission.ts";
 import { problemOf } from "./problem.ts";
 import { type AnyRoute, commonErrors } from "./route.ts";
 
@@ -67,7 +69,7 @@ function operationOf(route: AnyRoute): Operation {
     path,
     operationId,
     summary,
-    ...(description && { description }),
+    description: [description, ...whoMay(access)].join("\n\n").trim(),
     tags: [tag],
     security: access === "open" ? [] : [{ token: [] }],
     parameters: parametersOf(route),
@@ -82,6 +84,15 @@ function operationOf(route: AnyRoute): Operation {
       ...errorResponses(commonErrors(route)),
     },
   } as unknown as Operation;
+}
+
+function whoMay(access: AnyRoute["access"]): readonly string[] {
+  if (access === "open") return ["Needs no token."];
+  const kinds = TOKEN_KINDS.filter((kind) => {
+    const actor = { token: "", kind, name: "", environments: null, requestId: "" };
+    return permits(actor, access, "any") === null;
+  });
+  return [`Tokens of kind ${kinds.map((kind) => `\`${kind}\``).join(", ")}.`];
 }
 
 function parametersOf(route: AnyRoute): JsonObject[] {
