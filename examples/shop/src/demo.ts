@@ -49,7 +49,7 @@ try {
   await cleanUp();
 }
 const took = `${duration(performance.now() - begun)}`;
-screen.chapter(broken.length === 0 ? `Every claim held. It took ${took}.` : `${broken.length} claims did not hold:`);
+screen.end(broken.length === 0 ? `Every claim held. It took ${took}.` : `${broken.length} claims did not hold:`);
 for (const text of broken) screen.say(text);
 process.exitCode = broken.length === 0 ? 0 : 1;
 

@@ -16,7 +16,7 @@ describe("a real server in a process of its own", { timeout: 120_000 }, () => {
     expect(created.status).toBe(201);
     const { pid, url } = server;
     expect(await server.kill()).toEqual({ code: null, signal: "SIGKILL" });
-    await expect(fetch(`${url}/healthz`)).rejects.toThrow();
+    await expect(fetch(`${url}/healthz`)).rejects.toThrow("fetch failed");
     await server.restart();
     expect(server.pid).not.toBe(pid);
     expect(server.url).toBe(url);
@@ -31,7 +31,7 @@ describe("a real server in a process of its own", { timeout: 120_000 }, () => {
     server.suspend();
     const asked = server.request("GET", "/api/v1/flags");
     const silence = AbortSignal.timeout(200);
-    await expect(fetch(`${server.url}/healthz`, { signal: silence })).rejects.toThrow();
+    await expect(fetch(`${server.url}/healthz`, { signal: silence })).rejects.toThrow("timeout");
     server.resume();
     expect((await asked).status).toBe(200);
   });

@@ -1,5 +1,5 @@
 /** A bar of `width` cells: filled up to the observed share, with a mark where the configured share is. Shares are 0 to 1. */
-export function bar(shares: { readonly observed: number; readonly configured: number }, width = 40): string {
+export function bar(shares: { readonly observed: number; readonly configured: number }, width = 28): string {
   const filled = Math.round(clamp(shares.observed) * width);
   const mark = Math.min(width - 1, Math.round(clamp(shares.configured) * width));
   const cells = Array.from({ length: width }, (_, cell) => {

@@ -4,9 +4,12 @@ import type { WriteStream } from "node:tty";
 export interface Screen {
   chapter(title: string): void;
   say(text: string): void;
+  /** An empty line. */
+  gap(): void;
   /** Shows what `line` returns, ten times a second on a terminal, until `during` settles; the last state stays. */
   watch(line: () => string, during: Promise<unknown>): Promise<void>;
   claim(holds: boolean, text: string): void;
+  end(text: string): void;
 }
 
 const REDRAW_MS = 100;
@@ -18,6 +21,8 @@ export function createScreen(output: Pick<WriteStream, "write" | "isTTY">, { col
 
   return {
     chapter: (title) => print(`\n${paint(1, `${++chapters}. ${title}`)}`),
+    end: (text) => print(`\n${paint(1, text)}`),
+    gap: () => print(""),
     say: (text) => print(`   ${text}`),
     claim: (holds, text) => print(`   ${holds ? paint(32, "✓") : paint(31, "✗")} ${text}`),
     async watch(line, during) {
