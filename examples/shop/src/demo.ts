@@ -36,7 +36,7 @@ let fleet: Fleet | undefined;
 let traffic: Traffic | undefined;
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.once(signal, () => {
-    broken.push(`Interrupted by ${signal}`);
+    screen.end(`Interrupted by ${signal}.`);
     void cleanUp().finally(() => process.exit(1));
   });
 }
