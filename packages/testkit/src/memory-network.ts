@@ -102,37 +102,43 @@ export function createMemoryNetwork(time: Pick<FakeTime, "scheduler" | "clock">)
         tellClient?.();
         if (tellServer) peer.onEnd();
       };
-      const travel = (task: () => void, extraMs = 0): void => {
-        time.scheduler.after(network.latencyMs() + extraMs, () => {
+      const arrivals = { client: 0, server: 0 };
+      /** In the order of sending, whatever the latency of the moment; only a fate with a delay lets a frame be overtaken. */
+      const travel = (from: "client" | "server", task: () => void, extraMs = 0): void => {
+        const now = time.clock.monotonic();
+        const at = Math.max(arrivals[from], now + network.latencyMs());
+        if (extraMs === 0) arrivals[from] = at;
+        time.scheduler.after(at - now + extraMs, () => {
           if (state !== "ended") task();
         });
       };
       const carry = (from: "client" | "server", text: string | null, deliver: () => void): void => {
         const fate = text === null ? "deliver" : network.fate(from, text);
         if (fate === "drop") return;
-        if (fate === "cut") return travel(() => end(() => listener.closed(1006), true));
-        travel(deliver, typeof fate === "object" ? fate.delayMs : 0);
-        if (fate === "duplicate") travel(deliver, 1);
+        if (fate === "cut") return travel(from, () => end(() => listener.closed(1006), true));
+        travel(from, deliver, typeof fate === "object" ? fate.delayMs : 0);
+        if (fate === "duplicate") travel(from, deliver);
       };
       const peer: MemoryPeer = {
         url: new URL(url),
         token,
         accept: () =>
-          travel(() => {
+          travel("server", () => {
             state = "open";
             listener.opened();
           }),
-        refuse: (status, retryAfterMs) => travel(() => end(() => listener.refused(status, retryAfterMs), false)),
-        fail: (code) => travel(() => end(() => listener.failed(code), false)),
+        refuse: (status, retryAfterMs) =>
+          travel("server", () => end(() => listener.refused(status, retryAfterMs), false)),
+        fail: (code) => travel("server", () => end(() => listener.failed(code), false)),
         send: (text) => carry("server", text, () => listener.message(text)),
-        close: (code) => travel(() => end(() => listener.closed(code), true)),
+        close: (code) => travel("server", () => end(() => listener.closed(code), true)),
         onMessage: () => {},
         onEnd: () => {},
       };
-      travel(() => network.server.socket(peer));
+      travel("client", () => network.server.socket(peer));
       return {
         send: (text) => carry("client", text, () => peer.onMessage(text)),
-        close: () => end(null, true),
+        close: () => travel("client", () => end(null, true)),
         destroy: () => end(null, true),
       };
     },
