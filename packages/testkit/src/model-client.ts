@@ -39,6 +39,8 @@ export class ModelClient {
   readonly #leftEpochs = new Set<string>();
   /** Messages applied, by their revision: each at most once. */
   readonly applied: number[] = [];
+  /** Of the patches of this connection: they come in order, each once. */
+  #newestPatch = -1;
   #epoch: string | null = null;
   #welcomed = false;
   #expectsSnapshot = false;
@@ -51,6 +53,7 @@ export class ModelClient {
   /** A new connection: what was half received of the old one is gone. */
   connect(): void {
     this.#welcomed = false;
+    this.#newestPatch = -1;
     this.#parts = [];
   }
 
@@ -128,6 +131,8 @@ export class ModelClient {
   #patch(message: Extract<ServerMessage, { type: "patch" }>): readonly ModelReply[] {
     if (message.revision !== message.previous + 1)
       this.#complain(`patch from ${message.previous} to ${message.revision}`);
+    if (message.revision <= this.#newestPatch) this.#complain(`patch ${message.revision} after ${this.#newestPatch}`);
+    this.#newestPatch = message.revision;
     if (!this.state || message.revision <= this.state.revision) return [];
     if (message.previous !== this.state.revision) return this.#resync("gap");
     const next = applyOperations(this.state, message.operations, message.revision);

@@ -1,9 +1,16 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
+import type { Writable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { PerMessageDeflate, Receiver } from "ws";
+import * as ws from "ws";
 import { deflatedTextFrame, frameLength, textFrame } from "./frame.ts";
+
+/** Exported by ws, but not in its types. */
+const { PerMessageDeflate, Receiver } = ws as unknown as {
+  readonly PerMessageDeflate: new (options: { isServer: boolean }) => { accept(parameters: object[]): void };
+  readonly Receiver: new (options: { isServer: boolean; extensions: object }) => Writable;
+};
 
 /** What the ws library, which wrote none of it, reads in the bytes, cut into pieces of any size. */
 async function decode(bytes: Buffer, pieceBytes: number): Promise<string[]> {
