@@ -1,7 +1,14 @@
-import { readConfig, startServer } from "@bunting/server";
+import { runServer } from "@bunting/server";
+import type { ExitCode } from "./exit-code.ts";
 
-/** The one file that knows the server. */
-export async function serve(env: Readonly<Record<string, string | undefined>>): Promise<void> {
-  const { url } = await startServer(readConfig(env));
-  process.stdout.write(`Bunting serves ${url}\n`);
+/** The one file that knows the server. Resolves when it was told to stop, or could not start. */
+export function serve(environment: Readonly<Record<string, string | undefined>>): Promise<ExitCode> {
+  return runServer({
+    environment,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    onStopSignal(listener) {
+      for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, listener);
+    },
+  });
 }

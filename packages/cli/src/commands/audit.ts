@@ -29,7 +29,7 @@ export function addAuditCommands(program: Command, action: Action): void {
     .summary("list entries, newest first")
     .description("List entries, newest first: of every environment, or of the one of --env.")
     .option("--flag <key>", "only this flag", parseKey)
-    .option("--action <action>", "only this action, such as flag.killed")
+    .option("--action <action>", "only this action, such as kill")
     .option("-n, --limit <count>", `how many; default ${DEFAULT_LIMIT}`, parseCount)
     .action(action(listAudit));
 
@@ -92,7 +92,7 @@ function auditColumns(theme: Theme): Column<AuditEntry>[] {
     { title: "at (UTC)", cell: ({ at }) => formatInstant(at) },
     { title: "who", cell: ({ actor }) => actor.name },
     { title: "what", cell: ({ action }) => theme.paint("strong", action) },
-    { title: "object", cell: ({ object }) => object.key },
+    { title: "object", cell: ({ object }) => `${theme.paint("faint", object.kind)} ${object.key}` },
     { title: "environment", cell: ({ object, revisions }) => environmentsOf(object.environment, revisions) },
     { title: "why", cell: ({ reason }) => reason ?? "" },
   ];

@@ -93,8 +93,9 @@ async function setFlag(session: Session, key: string, options: FlagSetOptions): 
   try {
     after = (await client.write({ ...request, path, schema: configurationView })).value;
   } catch (error) {
-    if (error instanceof Failure && error.report.code === "version_mismatch")
-      throw await explained(error, before, flag, session);
+    if (error instanceof Failure && error.report.code === "version_mismatch") {
+      throw await explained(error, { configuration: before, ifMatch: request.ifMatch }, flag, session);
+    }
     throw error;
   }
 
@@ -136,22 +137,28 @@ async function receiptOf(
 }
 
 /** Somebody was faster: says who, and shows what is there now instead of what was read. */
-async function explained(failure: Failure, before: ConfigurationView, flag: Flag, session: Session): Promise<Failure> {
+async function explained(
+  failure: Failure,
+  read: { readonly configuration: ConfigurationView; readonly ifMatch: string | null },
+  flag: Flag,
+  session: Session,
+): Promise<Failure> {
   const { client, output } = session;
-  const filter = { flag: flag.key, environment: before.environment };
+  const { environment } = read.configuration;
   const [{ value: now }, entries] = await Promise.all([
-    client.get(paths.configuration(before.environment, flag.key), configurationView),
-    client.list(paths.audit, auditPage, filter, 1).catch((): AuditEntry[] => []),
+    client.get(paths.configuration(environment, flag.key), configurationView),
+    client.list(paths.audit, auditPage, { flag: flag.key, environment }, 1).catch((): AuditEntry[] => []),
   ]);
+  const changed = differences(read.configuration, now);
+  if (changed.length > 0) output.say((theme) => renderDifferences(changed, viewOf(flag, now), theme));
   const [latest] = entries;
-  output.say((theme) => renderDifferences(differences(before, now), viewOf(flag, now), theme));
   const by = latest ? ` by ${latest.actor.name} at ${formatInstant(latest.at)} UTC (${latest.action})` : "";
   return new Failure(
     failure.exitCode,
     {
       ...failure.report,
-      detail: `${flag.key} was changed${by}: it has version ${now.version}, you read ${before.version}. Nothing was written.`,
-      remedy: "Look at the change above and, if you still want yours, run the command again.",
+      detail: `${flag.key} was changed${by}: it has version ${now.version}, yours is from ${read.ifMatch}. Nothing was written.`,
+      remedy: `Look at \`bunting flag show ${flag.key} --env ${environment}\`, and make your change to that.`,
     },
     { cause: failure },
   );

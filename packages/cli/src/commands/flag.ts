@@ -49,7 +49,11 @@ export function addFlagCommands(program: Command, action: Action): void {
         .choices(["boolean", "string", "number", "json"])
         .default("boolean"),
     )
-    .option("--variant <name=value>", "a variant; repeatable; the last one is the off variant", collectAssignments)
+    .option(
+      "--variant <name=value>",
+      "a variant; repeatable; the off variant is the one named off, else the first",
+      collectAssignments,
+    )
     .option("--description <text>", "what it decides")
     .option("--owner <name>", "who to ask")
     .option("--tag <tags>", "tags, separated by commas; repeatable", collectList)

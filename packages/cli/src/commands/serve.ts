@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import type { ExitCode } from "../exit-code.ts";
-import { EXIT_CODES } from "../exit-code.ts";
 import type { World } from "../world.ts";
 
 interface ServeOptions {
@@ -22,12 +21,12 @@ export function addServeCommand(program: Command, world: World, done: (exitCode:
     .option("--data-dir <path>", "BUNTING_DATA_DIR; default ./data")
     .action(async (options: ServeOptions) => {
       const { serve } = await import("../serve.ts");
-      await serve({
+      const exitCode = await serve({
         ...world.env,
         ...(options.port !== undefined && { BUNTING_PORT: options.port }),
         ...(options.host !== undefined && { BUNTING_HOST: options.host }),
         ...(options.dataDir !== undefined && { BUNTING_DATA_DIR: options.dataDir }),
       });
-      done(EXIT_CODES.done);
+      done(exitCode);
     });
 }
