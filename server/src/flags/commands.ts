@@ -15,7 +15,7 @@ type Archive = Extract<Command, { type: "archive_flag" }>;
 export function createFlag({ draft }: Create, { state, now, newSalt }: Situation): Decided {
   const { key, environments: initial, variants = BOOLEAN_VARIANTS, ...described } = draft;
   if (state.flags.has(key)) return refuse("flag_exists", `The key ${key} is taken; keys are never reused.`);
-  if (livingFlagCount(state) >= LIMITS.flagsPerEnvironment) {
+  if (livingEnvironments(state).some(({ flags }) => flags.size >= LIMITS.flagsPerEnvironment)) {
     return refuse("limit_exceeded", `At most ${LIMITS.flagsPerEnvironment} living flags.`);
   }
   if (draft.type !== "boolean" && !draft.variants) {
@@ -192,12 +192,6 @@ export function refuseVersion(current: number) {
 export function refuseReserved(path: string) {
   const message = "This name is reserved.";
   return refuse("invalid_request", message, [{ path, message }]);
-}
-
-function livingFlagCount(state: State): number {
-  let count = 0;
-  for (const { archivedAt } of state.flags.values()) if (archivedAt === null) count++;
-  return count;
 }
 
 const flagObject = (key: FlagKey) => ({ kind: "flag", key, environment: null }) as const;

@@ -41,7 +41,7 @@ const shownAs = {
 } as const;
 
 /** Configurations: how a flag is decided in one environment. */
-export function configurationRoutes(router: Router, { ledger }: { ledger: Ledger }): void {
+export function configurationRoutes(router: Router, { ledger }: { ledger: Pick<Ledger, "state" | "execute"> }): void {
   router.addInEnvironment(
     {
       method: "get",

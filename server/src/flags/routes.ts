@@ -19,7 +19,7 @@ import type { Ledger } from "../ledger/ledger.ts";
 const tag = "flags";
 
 /** Definitions: what a flag is, in every environment. */
-export function flagRoutes(router: Router, { ledger }: { ledger: Ledger }): void {
+export function flagRoutes(router: Router, { ledger }: { ledger: Pick<Ledger, "state" | "execute"> }): void {
   router.add(
     {
       method: "get",

@@ -17,6 +17,7 @@ import { environmentsAfter, findRewrite, type Rewrite } from "./epoch.ts";
 import { type Head, headOf } from "./head.ts";
 import type { AuditFilter, ClosingEvent, Ledger } from "./ledger.ts";
 import { recompile } from "./recompile.ts";
+import { SharedMap } from "./shared-map.ts";
 import type { Commit, EnvironmentState, State } from "./state.ts";
 
 export interface LedgerParts {
@@ -174,7 +175,7 @@ export class StoredLedger implements Ledger {
     const token = this.#state.tokens.get(id);
     if (!token || (token.lastUsedAt !== null && sameMinute(fromInstant(token.lastUsedAt), now))) return;
     this.#tokenUses.set(id, now);
-    const tokens = new Map(this.#state.tokens).set(id, { ...token, lastUsedAt: toInstant(now) });
+    const tokens = SharedMap.from(this.#state.tokens).with([[id, { ...token, lastUsedAt: toInstant(now) }]]);
     this.#state = { ...this.#state, tokens };
   }
 

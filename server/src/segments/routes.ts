@@ -9,7 +9,7 @@ import type { Ledger } from "../ledger/ledger.ts";
 
 const tag = "segments";
 
-export function segmentRoutes(router: Router, { ledger }: { ledger: Ledger }): void {
+export function segmentRoutes(router: Router, { ledger }: { ledger: Pick<Ledger, "state" | "execute"> }): void {
   router.add(
     {
       method: "get",

@@ -9,6 +9,8 @@ import type {
 } from "@bunting/contracts";
 import { addChecksums, EMPTY_CHECKSUM } from "@bunting/engine";
 import { sql } from "kysely";
+import { NO_ENTRIES } from "../../ledger/apply.ts";
+import { SharedMap } from "../../ledger/shared-map.ts";
 import type { Commit, EnvironmentState, State, StoredConfiguration, StoredToken } from "../../ledger/state.ts";
 import { toInstant } from "../../platform/instant.ts";
 import { compileFlag, compileSegment, ENTRY_FORMAT, entryBytes } from "../../ruleset/entry.ts";
@@ -49,13 +51,16 @@ export function loadLedger(queries: Queries, meta: Meta): StoredLedger {
   for (const row of queries.each(build.selectFrom("environment").selectAll().orderBy(IN_ORDER_OF_CREATION))) {
     const key = row.key as EnvironmentKey;
     const stored = documents.readEnvironment(reader.document("environment", key, row));
-    const ofEnvironment = configurations.get(key) ?? new Map<FlagKey, StoredConfiguration>();
-    const compiled = compileEnvironment(ofEnvironment, flags, stored.archivedAt === null ? entries : new Map());
-    if (stored.archivedAt === null && meta.entryFormat === ENTRY_FORMAT && compiled.checksum !== stored.checksum) {
+    const configurationsOf = SharedMap.from(configurations.get(key) ?? []);
+    if (stored.archivedAt !== null) {
+      environments.set(key, { key, ...stored, ...NO_ENTRIES, configurations: configurationsOf });
+      continue;
+    }
+    const compiled = compileEnvironment(configurationsOf, flags, entries);
+    if (meta.entryFormat === ENTRY_FORMAT && compiled.checksum !== stored.checksum) {
       throw new StorageError("damaged", `The ruleset of ${key} does not add up to its stored checksum.`);
     }
-    const checksum = stored.archivedAt === null ? compiled.checksum : stored.checksum;
-    environments.set(key, { key, ...stored, ...compiled, checksum, configurations: ofEnvironment });
+    environments.set(key, { key, ...stored, ...compiled, configurations: configurationsOf });
   }
 
   const tokens = loadTokens(queries, reader);
@@ -65,7 +70,7 @@ export function loadLedger(queries: Queries, meta: Meta): StoredLedger {
       "A document is missing, or is an older version of itself: the digest does not fit.",
     );
   }
-  const state: State = { epoch: meta.epoch, environments, flags, segments, tokens };
+  const state: State = { epoch: meta.epoch, environments, flags: SharedMap.from(flags), segments, tokens };
   checkAuditHead(queries, meta);
   return {
     state,
@@ -118,7 +123,7 @@ function compileEnvironment(
     flags.set(key, entry);
     count(entry);
   }
-  return { flags, segments, checksum, bytes };
+  return { flags: SharedMap.from(flags), segments, checksum, bytes };
 }
 
 function loadTokens(queries: Queries, reader: RowReader): ReadonlyMap<string, StoredToken> {

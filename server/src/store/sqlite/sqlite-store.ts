@@ -11,7 +11,7 @@ import { loadLedger } from "./load.ts";
 import { type Meta, readMeta, writeMeta } from "./meta.ts";
 import { Queries } from "./queries.ts";
 import { addToDigest, rowChecksum, subtractFromDigest } from "./row-checksum.ts";
-import { verifyDatabase } from "./verify.ts";
+import { verifyAtOnce } from "./verify.ts";
 
 /** Answers to repeatable requests are kept this long, then dropped a few at a time. */
 const RESPONSES_DROPPED_AT_ONCE = 100;
@@ -78,7 +78,7 @@ export class SqliteStore implements Store {
   }
 
   verify(onProgress?: (done: number, total: number) => void): AuditVerification {
-    return verifyDatabase(this.#queries, this.#meta, onProgress);
+    return guard(() => verifyAtOnce(this.#queries, this.#meta, onProgress));
   }
 
   saveTokenUses(uses: ReadonlyMap<string, number>): void {

@@ -8,16 +8,15 @@ type DamagedRow = AuditVerification["damagedRows"][number];
 
 /** Damaged rows that are named; the count of the rest adds nothing to the decision to restore. */
 const DAMAGED_ROWS = 1_000;
-const PROGRESS_EVERY = 1_000;
+const ROWS_PER_STEP = 500;
 
-/** Walks the whole audit chain and every row with a checksum. Reports, and does not throw for what it finds. */
-export function verifyDatabase(
-  queries: Queries,
-  meta: Meta,
-  onProgress?: (done: number, total: number) => void,
-): AuditVerification {
-  const damagedRows = findDamagedRows(queries, meta);
-  const { head, brokenAt } = walkChain(queries, meta, onProgress);
+/**
+ * Walks the whole audit chain and every row with a checksum. Reports, and does not throw for what it finds. Yields the number
+ * of audit entries done every few hundred rows, for whoever must not hold the process up.
+ */
+export function* verifyDatabase(queries: Queries, meta: Meta): Generator<number, AuditVerification> {
+  const damagedRows = yield* findDamagedRows(queries, meta);
+  const { head, brokenAt } = yield* walkChain(queries, meta);
   return {
     entries: head.count,
     head: head.hash,
@@ -27,7 +26,22 @@ export function verifyDatabase(
   };
 }
 
-function walkChain(queries: Queries, meta: Meta, onProgress: ((done: number, total: number) => void) | undefined) {
+/** Runs a verification to its end at once. */
+export function verifyAtOnce(
+  queries: Queries,
+  meta: Meta,
+  onProgress?: (done: number, total: number) => void,
+): AuditVerification {
+  const steps = verifyDatabase(queries, meta);
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done) return step.value;
+    onProgress?.(step.value, meta.chain.count);
+  }
+}
+
+type Walk = { readonly head: ChainHead; readonly brokenAt: number | null };
+
+function* walkChain(queries: Queries, meta: Meta): Generator<number, Walk> {
   let head: ChainHead = EMPTY_CHAIN;
   for (const row of queries.each(queries.build.selectFrom("audit").selectAll().orderBy("number"))) {
     const entry = parseEntry(row.content);
@@ -39,9 +53,9 @@ function walkChain(queries: Queries, meta: Meta, onProgress: ((done: number, tot
       entry.object.environment === row.environment;
     if (!entry || !searchable || !continuesChain(head, entry)) return { head, brokenAt: head.count + 1 };
     head = headAfter(entry);
-    if (head.count % PROGRESS_EVERY === 0) onProgress?.(head.count, meta.chain.count);
+    if (head.count % ROWS_PER_STEP === 0) yield head.count;
   }
-  onProgress?.(head.count, meta.chain.count);
+  yield head.count;
   const complete = head.count === meta.chain.count && head.hash === meta.chain.hash;
   return { head, brokenAt: complete ? null : Math.min(head.count, meta.chain.count) + 1 };
 }
@@ -55,9 +69,10 @@ function parseEntry(content: string): AuditEntry | null {
   }
 }
 
-function findDamagedRows(queries: Queries, meta: Meta): DamagedRow[] {
+function* findDamagedRows(queries: Queries, meta: Meta): Generator<number, DamagedRow[]> {
   const damaged: DamagedRow[] = [];
   let digest = 0;
+  let rows = 0;
   const check = (
     table: string,
     key: string,
@@ -72,14 +87,17 @@ function findDamagedRows(queries: Queries, meta: Meta): DamagedRow[] {
   for (const table of ["environment", "flag", "segment", "token"] as const) {
     for (const row of queries.each(build.selectFrom(table).selectAll())) {
       if (check(table, row.key, row)) digest = addToDigest(digest, row.checksum);
+      if (++rows % ROWS_PER_STEP === 0) yield 0;
     }
   }
   for (const row of queries.each(build.selectFrom("configuration").selectAll())) {
     const key = `${row.environment}/${row.flag}`;
     if (check("configuration", key, row)) digest = addToDigest(digest, row.checksum);
+    if (++rows % ROWS_PER_STEP === 0) yield 0;
   }
   for (const row of queries.each(build.selectFrom("change").selectAll())) {
     check("change", `${row.environment}/${row.revision}`, row);
+    if (++rows % ROWS_PER_STEP === 0) yield 0;
   }
   if (damaged.length === 0 && digest !== meta.digest) damaged.push({ table: "meta", key: "digest" });
   return damaged;
