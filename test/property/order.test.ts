@@ -83,6 +83,10 @@ interface Answer {
 type Attributes = Readonly<Record<string, unknown>>;
 type Served = RulesetFlag["fallthrough"];
 
+function canBeKey(value: unknown): value is string | number {
+  return typeof value === "number" || (typeof value === "string" && value !== "");
+}
+
 function naive(entry: RulesetFlag, subject: Attributes, ruleset: ReadonlyMap<string, RulesetFlag>): Answer {
   const off = (reason: string, detail: string, errorCode?: string) => ({ variant: "off", reason, detail, errorCode });
   if (entry.killed) return off("DISABLED", "killed");
@@ -101,9 +105,7 @@ function naive(entry: RulesetFlag, subject: Attributes, ruleset: ReadonlyMap<str
     if ("variant" in serve)
       return { variant: serve.variant, reason: plain, detail: unsupported ?? detail, errorCode: undefined };
     if (entry.bucketing !== 1) return off("ERROR", "bucketing", "GENERAL");
-    const key = entry.bucketBy
-      .map((name) => subject[name])
-      .find((value) => typeof value === "number" || (typeof value === "string" && value !== ""));
+    const key = entry.bucketBy.map((name) => subject[name]).find(canBeKey);
     if (key === undefined) return off("ERROR", "targeting_key", "TARGETING_KEY_MISSING");
     const bucket = bucketOf(hashBucketingKey(String(key)), entry.salt);
     const range = serve.allocation.find(([, from, to]) => from <= bucket && bucket < to);
@@ -129,3 +131,33 @@ function chain(key: string, ruleset: ReadonlyMap<string, RulesetFlag>, passed: r
   if (passed.includes(key)) return true;
   return (ruleset.get(key)?.prerequisites ?? []).some(({ flag: next }) => chain(next, ruleset, [...passed, key]));
 }
+
+describe("EV-43 the work of an evaluation grows with the prerequisites and not with the paths to them", () => {
+  it("answers where ten layers of ten flags all ask each other: 10^10 paths", () => {
+    const layers = Array.from({ length: 10 }, (_, layer) =>
+      Array.from({ length: 10 }, (__, index) =>
+        flagEntry(`${layer}-${index}`, {
+          prerequisites:
+            layer === 0
+              ? []
+              : Array.from({ length: 10 }, (___, below) => ({ flag: `${layer - 1}-${below}`, variants: ["on"] })),
+          rules: [{ id: "r", when: [{ attribute: "a", op: "exists", values: [true] }], serve: { variant: "on" } }],
+        }),
+      ),
+    );
+    let reads = 0;
+    const subject = {
+      get a() {
+        reads += 1;
+        return "x";
+      },
+    };
+    const top = compileRuleset(rulesetWith(layers.flat())).flags.get("9-0");
+    expect(top?.describe(top.decide(subject))).toMatchObject({ variant: "on", detail: "rule:r" });
+    // Leaves have nothing below them and are asked by each of the ten flags above; everything else is decided once.
+    expect(reads).toBe(1 + 8 * 10 + 10 * 10);
+    reads = 0;
+    expect(top?.explain(subject).decision).toBe(top?.decide({ a: "x" }));
+    expect(reads).toBe(1 + 8 * 10 + 10 * 10);
+  });
+});

@@ -154,12 +154,13 @@ describe("EV-72 any delivery ends in the same ruleset as the log in order", () =
 });
 
 describe("EV-73 a kill sets killed and the checksum and nothing else", () => {
+  const killed = flagEntry("a", { salt: 9, killed: true });
   const before = rulesetWith([flagEntry("a", { salt: 9 }), flagEntry("b")], [segmentEntry("s", [])], 3);
-  const after = rulesetWith([flagEntry("a", { salt: 9, killed: true }), flagEntry("b")], [segmentEntry("s", [])], 4);
+  const after = rulesetWith([killed, flagEntry("b")], [segmentEntry("s", [])], 4);
   const kill = {
     previous: 3,
     revision: 4,
-    flags: [{ key: after.flags["a" as never].key, checksum: after.flags["a" as never].checksum }],
+    flags: [{ key: killed.key, checksum: killed.checksum }],
     checksum: after.checksum,
   };
 
@@ -240,12 +241,12 @@ describe("EV-75 issues", () => {
         flagEntry("useless", { offVariant: "maybe" }),
       ]),
     );
-    expect(issues.map(({ flag, rule }) => [flag, rule]).sort()).toEqual([
-      ["contradictory", undefined],
-      ["future", undefined],
-      ["odd", "r1"],
-      ["odd", "r2"],
-      ["useless", undefined],
+    expect(issues.map(({ flag, rule }) => `${flag} ${rule ?? "itself"}`).sort()).toEqual([
+      "contradictory itself",
+      "future itself",
+      "odd r1",
+      "odd r2",
+      "useless itself",
     ]);
     expect([...flags.keys()]).not.toContain("useless");
   });

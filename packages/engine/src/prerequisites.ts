@@ -25,7 +25,8 @@ export function prerequisiteProblem(flag: string, graph: PrerequisiteGraph): Pre
 export function prerequisiteCycle(flag: string, graph: PrerequisiteGraph): readonly string[] | null {
   const cameFrom = new Map<string, string>();
   const open = [flag];
-  for (let asking = open.shift(); asking !== undefined; asking = open.shift()) {
+  for (let next = 0; next < open.length; next += 1) {
+    const asking = open[next] as string;
     for (const asked of graph.get(asking) ?? []) {
       if (asked === flag) return [...chainTo(asking, cameFrom), flag];
       if (cameFrom.has(asked)) continue;
@@ -83,8 +84,8 @@ function reversed(graph: PrerequisiteGraph): PrerequisiteGraph {
 
 function chainTo(flag: string, cameFrom: ReadonlyMap<string, string>): string[] {
   const chain = [flag];
-  for (let before = cameFrom.get(flag); before !== undefined; before = cameFrom.get(before)) chain.unshift(before);
-  return chain;
+  for (let before = cameFrom.get(flag); before !== undefined; before = cameFrom.get(before)) chain.push(before);
+  return chain.reverse();
 }
 
 /** A longest chain that starts at the flag. Only below flags that are in no cycle: an elder cycle elsewhere ends it. */
