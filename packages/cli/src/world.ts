@@ -20,7 +20,7 @@ export interface World {
   /** Undefined if there is no such file. Throws for any other reason. `-` is standard input. */
   readFile(path: string): string | undefined;
   writeFile(path: string, text: string): void;
-  fetch(url: string, init: RequestInit): Promise<Response>;
+  fetch(url: string, init: RequestInit & { readonly body: string | null }): Promise<Response>;
   sleep(ms: number): Promise<void>;
   /** Milliseconds that never go back. */
   monotonic(): number;
