@@ -54,6 +54,8 @@ export interface MemoryNetwork {
   server: MemoryServer;
   latencyMs: () => number;
   fate: (from: "client" | "server", text: string) => Fate;
+  /** Changes what arrives at clients: a way to plant the faults of other clients. */
+  tamper: (text: string) => string;
   openSocket(
     request: { readonly url: string; readonly protocol: string; readonly token: string },
     listener: Listener,
@@ -87,6 +89,7 @@ export function createMemoryNetwork(time: Pick<FakeTime, "scheduler" | "clock">)
     server: NO_SERVER,
     latencyMs: () => 1,
     fate: () => "deliver",
+    tamper: (text) => text,
     attempts,
     get open() {
       return open;
@@ -130,7 +133,7 @@ export function createMemoryNetwork(time: Pick<FakeTime, "scheduler" | "clock">)
         refuse: (status, retryAfterMs) =>
           travel("server", () => end(() => listener.refused(status, retryAfterMs), false)),
         fail: (code) => travel("server", () => end(() => listener.failed(code), false)),
-        send: (text) => carry("server", text, () => listener.message(text)),
+        send: (text) => carry("server", text, () => listener.message(text === null ? null : network.tamper(text))),
         close: (code) => travel("server", () => end(() => listener.closed(code), true)),
         onMessage: () => {},
         onEnd: () => {},

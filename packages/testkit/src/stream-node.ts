@@ -58,6 +58,7 @@ class Node implements StreamNode {
   private steps: (Patch | KillMessage)[] = [];
   private readonly options: StreamNodeOptions;
   private readonly unsubscribe: () => void;
+  private readonly underway: (() => void)[] = [];
   private cancelHeartbeat: () => void = () => {};
   private sessions = 0;
 
@@ -66,9 +67,10 @@ class Node implements StreamNode {
     this.ruleset = options.origin.ruleset;
     this.unsubscribe = options.origin.onCommit((step) => {
       const { epoch } = options.origin.ruleset;
-      const lag = options.lagMs?.() ?? 0;
-      if (lag === 0) this.take(step, epoch);
-      else options.after(lag, () => this.take(step, epoch));
+      if (options.lagMs === undefined) return this.take(step, epoch);
+      // However long each takes, they come in order.
+      this.underway.push(() => this.take(step, epoch));
+      options.after(options.lagMs(), () => this.underway.shift()?.());
     });
     this.beat();
   }
