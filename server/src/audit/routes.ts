@@ -6,7 +6,7 @@ import type { AuditFilter, Ledger } from "../ledger/ledger.ts";
 
 const tag = "audit";
 
-export function auditRoutes(router: Router, { ledger }: { ledger: Ledger }): void {
+export function auditRoutes(router: Router, { ledger }: { ledger: Pick<Ledger, "audit" | "verify"> }): void {
   router.add(
     {
       method: "get",

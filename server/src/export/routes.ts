@@ -5,7 +5,7 @@ import type { Ledger } from "../ledger/ledger.ts";
 import type { Clock } from "../ports.ts";
 import { exportOf } from "./export.ts";
 
-export function exportRoutes(router: Router, { ledger, clock }: { ledger: Ledger; clock: Clock }): void {
+export function exportRoutes(router: Router, { ledger, clock }: { ledger: Pick<Ledger, "state">; clock: Clock }): void {
   router.add(
     {
       method: "get",

@@ -21,7 +21,7 @@ export type Carried =
  * transaction too, and what it returned is stored there, so that a crash between commit and reply loses no answer.
  */
 export function carryOut(
-  ledger: Ledger,
+  ledger: Pick<Ledger, "execute">,
   request: Pick<RouteRequest<unknown, unknown, unknown>, "actor" | "repeatable">,
   command: Command,
   make: (accepted: Accepted) => Made,

@@ -28,6 +28,8 @@ export interface Route<Params extends z.ZodObject, Query extends z.ZodObject, Bo
   readonly access: Action | "open";
   readonly params?: Params;
   readonly query?: Query;
+  /** Ignores parameters it does not know, as everything does that SDKs of later releases may call. */
+  readonly tolerant?: true;
   readonly body?: {
     readonly schema: Body;
     readonly limitBytes?: number;
@@ -62,7 +64,10 @@ export interface RouteRequest<Params, Query, Body> {
   readonly body: Body;
   readonly ifMatch: IfMatch;
   readonly ifNoneMatch: string | undefined;
+  readonly acceptsGzip: boolean;
   readonly requestId: string;
+  /** Aborted when the client goes away. */
+  readonly signal: AbortSignal;
   /** Undefined where the caller did not ask to be able to repeat. */
   readonly repeatable: ((respond: (accepted: Accepted) => StoredResponse) => Idempotency) | undefined;
 }
@@ -201,7 +206,9 @@ export async function handle(
     body: body.value,
     ifMatch,
     ifNoneMatch: context.req.header("if-none-match"),
+    acceptsGzip: /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?:,|\s|$))/i.test(context.req.header("accept-encoding") ?? ""),
     requestId,
+    signal: context.req.raw.signal,
     repeatable:
       key === undefined
         ? undefined

@@ -87,7 +87,7 @@ export async function startServerUnderTest({
       ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
     });
     const text = await response.text();
-    const isJson = response.headers.get("content-type")?.includes("json") ?? false;
+    const isJson = text !== "" && (response.headers.get("content-type")?.includes("json") ?? false);
     return {
       status: response.status,
       headers: response.headers,
