@@ -117,12 +117,20 @@ describe.skipIf(whyNot)("sessions read through Redis", () => {
     expect(await count("game_session_lookups_total", { source: "cache" })).toBe(1);
   });
 
-  it("shows a move of a player without the flag to one who has it", async () => {
-    readers = new Set(["ann"]);
-    await registry.lookUp("s-1", "ann");
+  it.each(["ann", "bob"])("shows a move in another process, where only %s reads through Redis", async (reader) => {
+    readers = new Set([reader]);
+    await registry.lookUp("s-1", reader);
     await hydrated(1);
-    await registry.move("s-1", "bob", "e4");
-    expect((await registry.lookUp("s-1", "ann"))?.sequence).toBe(1);
+    const elsewhere = createGameSessionRegistry({
+      database,
+      cache,
+      metrics,
+      suspects: createSuspects({ ttlMs: TTL_MS }),
+      readsThrough: (player) => readers.has(player),
+    });
+    await elsewhere.move("s-1", "ann", "e4");
+    expect((await registry.lookUp("s-1", reader))?.sequence).toBe(1);
+    expect(await count("game_session_lookups_total", { source: "cache" })).toBe(1);
   });
 
   it("never replaces a newer copy by an older one", async () => {
