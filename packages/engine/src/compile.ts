@@ -26,97 +26,101 @@ export function compileRuleset(ruleset: Ruleset, previous?: CompiledRuleset): Co
 
 class Compilation implements CompiledRuleset {
   readonly ruleset: Ruleset;
-  readonly flags: Map<string, LinkedFlag>;
+  readonly flags: ReadonlyMap<string, LinkedFlag>;
   readonly issues: readonly CompileIssue[];
-  private readonly segments: ReadonlyMap<string, CompiledSegment>;
+  readonly segments: ReadonlyMap<string, CompiledSegment>;
   private readonly hasher: Hasher;
 
   constructor(ruleset: Ruleset, previous: Compilation | undefined) {
     this.ruleset = ruleset;
     this.hasher = previous?.hasher ?? createHasher();
     this.segments = compileSegments(ruleset, previous?.segments);
-    const { programs, unusable } = compilePrograms(ruleset, this.segments, previous?.flags);
-    this.flags = linkAll(programs, previous?.flags, this.hasher);
-    this.issues = [...unusable, ...issuesOf(this.flags)];
+    const { flags, issues } = compileEntries(ruleset, this.segments, previous, this.hasher);
+    linkPrerequisites(flags, previous?.flags, this.hasher);
+    this.flags = flags;
+    this.issues = issues;
   }
 }
 
+/** The very map of before, if no segment changed: then no rule needs to look whether one of its own did. */
 function compileSegments(
   ruleset: Ruleset,
   previous: ReadonlyMap<string, CompiledSegment> | undefined,
 ): ReadonlyMap<string, CompiledSegment> {
   const segments = new Map<string, CompiledSegment>();
-  for (const [key, entry] of Object.entries(ruleset.segments) as [string, RulesetSegment][]) {
+  let isChanged = false;
+  for (const [key, entry] of Object.entries<RulesetSegment>(ruleset.segments)) {
     const known = previous?.get(key);
-    segments.set(key, known && isSame(known.entry, entry) ? known : compileSegment(entry));
+    const isKnown = known !== undefined && isSame(known.entry, entry);
+    if (!isKnown) isChanged = true;
+    segments.set(key, isKnown ? known : compileSegment(entry));
   }
-  return segments;
+  return previous !== undefined && !isChanged && previous.size === segments.size ? previous : segments;
 }
 
-function compilePrograms(
+/** Every flag with its own program; those whose program is new are not linked to their prerequisites yet. */
+function compileEntries(
   ruleset: Ruleset,
   segments: ReadonlyMap<string, CompiledSegment>,
-  previous: ReadonlyMap<string, LinkedFlag> | undefined,
-): { readonly programs: ReadonlyMap<string, Program>; readonly unusable: readonly CompileIssue[] } {
-  const programs = new Map<string, Program>();
-  const unusable: CompileIssue[] = [];
-  for (const key of Object.keys(ruleset.flags)) {
-    const entry = (ruleset.flags as Readonly<Record<string, RulesetFlag>>)[key] as RulesetFlag;
-    const known = previous?.get(key)?.program;
-    if (known !== undefined && isSame(known.entry, entry) && hasSame(known.segments, segments)) {
-      programs.set(key, known);
+  previous: { readonly flags: ReadonlyMap<string, LinkedFlag>; readonly segments: unknown } | undefined,
+  hasher: Hasher,
+): { readonly flags: Map<string, LinkedFlag>; readonly issues: readonly CompileIssue[] } {
+  const flags = new Map<string, LinkedFlag>();
+  const issues: CompileIssue[] = [];
+  const hasSameSegments = previous?.segments === segments;
+  const entries: Readonly<Record<string, RulesetFlag>> = ruleset.flags;
+  for (const key of Object.keys(entries)) {
+    const entry = entries[key] as RulesetFlag;
+    const known = previous?.flags.get(key);
+    if (known !== undefined && isSame(known.entry, entry) && (hasSameSegments || usesSame(known.program, segments))) {
+      flags.set(key, known);
+      if (known.program.issues.length > 0) issues.push(...known.program.issues);
       continue;
     }
     const made = compileEntry(entry, segments);
-    if ("unusable" in made) unusable.push(made.unusable);
-    else programs.set(key, made);
+    if ("unusable" in made) {
+      issues.push(made.unusable);
+      continue;
+    }
+    flags.set(key, new LinkedFlag(made, [], hasher));
+    issues.push(...made.issues);
   }
-  return { programs, unusable };
+  return { flags, issues };
 }
 
 function isSame(known: { readonly checksum: string }, entry: { readonly checksum: string }): boolean {
   return known === entry || known.checksum === entry.checksum;
 }
 
-function hasSame(
-  used: ReadonlyMap<string, CompiledSegment | undefined>,
-  segments: ReadonlyMap<string, CompiledSegment>,
-): boolean {
-  if (used.size === 0) return true;
-  for (const [key, segment] of used) if (segments.get(key) !== segment) return false;
+function usesSame(program: Program, segments: ReadonlyMap<string, CompiledSegment>): boolean {
+  for (const [key, segment] of program.segments) if (segments.get(key) !== segment) return false;
   return true;
 }
 
 /** Ties prerequisites to the flags they ask, those first that are asked (EV-41). */
-function linkAll(
-  programs: ReadonlyMap<string, Program>,
+function linkPrerequisites(
+  flags: Map<string, LinkedFlag>,
   previous: ReadonlyMap<string, LinkedFlag> | undefined,
   hasher: Hasher,
-): Map<string, LinkedFlag> {
-  const flags = new Map<string, LinkedFlag>();
+): void {
   const graph = new Map<string, readonly string[]>();
-  for (const [key, program] of programs) {
-    const known = previous?.get(key);
-    if (program.entry.prerequisites.length > 0)
+  for (const [key, { entry }] of flags) {
+    if (entry.prerequisites.length > 0)
       graph.set(
         key,
-        program.entry.prerequisites.map(({ flag }) => flag),
+        entry.prerequisites.map(({ flag }) => flag),
       );
-    // Set in any case, so that the map keeps the ruleset's order.
-    flags.set(key, known !== undefined && known.program === program ? known : new LinkedFlag(program, [], hasher));
   }
   const depths = prerequisiteDepths(graph);
   for (const key of depths.keys()) {
-    const program = programs.get(key);
-    if (program === undefined || !graph.has(key)) continue;
-    const prerequisites = program.entry.prerequisites.map(({ flag, variants }) =>
-      link(flags.get(flag), (depths.get(flag) ?? 0) + 1 <= LIMITS.prerequisiteDepth, variants),
+    const flag = flags.get(key);
+    if (flag === undefined || !graph.has(key)) continue;
+    const prerequisites = flag.entry.prerequisites.map(({ flag: asked, variants }) =>
+      link(flags.get(asked), (depths.get(asked) ?? 0) + 1 <= LIMITS.prerequisiteDepth, variants),
     );
-    const known = previous?.get(key);
-    const isKnown = known !== undefined && known.program === program && leadsToSame(known.prerequisites, prerequisites);
-    flags.set(key, isKnown ? known : new LinkedFlag(program, prerequisites, hasher));
+    const isLinked = previous?.get(key) === flag && leadsToSame(flag.prerequisites, prerequisites);
+    if (!isLinked) flags.set(key, new LinkedFlag(flag.program, prerequisites, hasher));
   }
-  return flags;
 }
 
 function link(flag: LinkedFlag | undefined, isShallow: boolean, variants: readonly string[]): LinkedPrerequisite {
@@ -130,10 +134,4 @@ function link(flag: LinkedFlag | undefined, isShallow: boolean, variants: readon
 
 function leadsToSame(known: Judged["prerequisites"], next: Judged["prerequisites"]): boolean {
   return known.length === next.length && known.every(({ flag }, index) => flag === next[index]?.flag);
-}
-
-function issuesOf(flags: ReadonlyMap<string, LinkedFlag>): readonly CompileIssue[] {
-  const issues: CompileIssue[] = [];
-  for (const flag of flags.values()) if (flag.program.issues.length > 0) issues.push(...flag.program.issues);
-  return issues;
 }
