@@ -29,6 +29,7 @@ import { segmentRoutes } from "./segments/routes.ts";
 import { createHub } from "./stream/hub.ts";
 import { createLagMeter } from "./stream/lag-meter.ts";
 import { loadResumeKey } from "./stream/resume-key.ts";
+import { sdkRoutes } from "./stream/routes.ts";
 import type { StreamOptions } from "./stream/stream-options.ts";
 import { exposureRoutes } from "./telemetry/exposure-routes.ts";
 import { openTelemetry } from "./telemetry/telemetry.ts";
@@ -113,6 +114,7 @@ export function createServer(deps: ServerDeps): Server {
   tokenRoutes(app, slice);
   auditRoutes(app, slice);
   exportRoutes(app, slice);
+  sdkRoutes(app, slice);
   opsRoutes(app, { readiness, registry, metricsAreOpen: config.metricsOpen });
   if (config.docs) docsRoutes(app, () => openApiDocument(app.routes, API_VERSION, config.publicUrl));
   app.finish();

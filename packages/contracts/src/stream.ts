@@ -66,7 +66,10 @@ export const killMessage = z.object({
   type: z.literal("kill"),
   previous: revision,
   revision,
-  flags: z.array(z.object({ key: flagKey, checksum })).min(1).max(1000),
+  flags: z
+    .array(z.object({ key: flagKey, checksum }))
+    .min(1)
+    .max(1000),
   checksum,
 });
 export type KillMessage = z.infer<typeof killMessage>;
@@ -82,11 +85,13 @@ export const heartbeat = z.object({
 });
 
 /** All batches of this boot up to `sequence` are durable. `nextMs` sets the flush interval. */
-export const telemetryAck = z.object({
-  type: z.literal("telemetry_ack"),
-  sequence,
-  nextMs: milliseconds.optional(),
-});
+export const telemetryAck = z
+  .object({
+    type: z.literal("telemetry_ack"),
+    sequence,
+    nextMs: milliseconds.optional(),
+  })
+  .meta({ id: "TelemetryAck" });
 
 /** Move to a new connection at a random moment within `spreadMs`. */
 export const goaway = z.object({
@@ -132,13 +137,19 @@ export const resync = z.object({ type: z.literal("resync"), reason: z.enum(["gap
 export const clientMessage = z.discriminatedUnion("type", [ack, telemetryMessage, resync]);
 export type ClientMessage = z.infer<typeof clientMessage>;
 
-const printable = z.string().regex(/^[\x20-\x7e]*$/).max(LIMITS.instanceNameCharacters);
+const printable = z
+  .string()
+  .regex(/^[\x20-\x7e]*$/)
+  .max(LIMITS.instanceNameCharacters);
 
 /** The query of an upgrade or poll request. All optional, nothing secret; a bad position means a snapshot, not an error. */
 export const streamQuery = z.object({
   epoch: z.string().optional(),
   revision: z.string().optional(),
-  resume: z.string().max(5 * 1024).optional(),
+  resume: z
+    .string()
+    .max(5 * 1024)
+    .optional(),
   /** Stable name of the application instance. */
   instance: printable.optional(),
   /** Random per process start: tells the restarts of an instance apart. */
