@@ -84,12 +84,12 @@ export function createApp(deps: AppDeps): App {
   };
 }
 
-/** Unknown parameters are refused like unknown fields, except where SDKs ask. */
+/** Unknown parameters are refused like unknown fields, unless the route is for SDKs, which may be newer than we are. */
 function strict(route: AnyRoute): AnyRoute {
   return {
     ...route,
     ...(route.params && { params: route.params.strict() }),
-    ...(route.query && { query: route.tolerant ? route.query.strip() : route.query.strict() }),
+    ...(route.query && !route.tolerant && { query: route.query.strict() }),
   };
 }
 

@@ -1,22 +1,28 @@
 import { ERRORS, type ErrorCode, type Problem } from "@bunting/contracts";
 import type { z } from "zod";
 import type { Refusal } from "../ledger/command.ts";
+import { maskTokens } from "../tokens/mask.ts";
 import { jsonPointer } from "./json.ts";
 
 type FieldErrors = NonNullable<Refusal["errors"]>;
 
-/** A refusal as RFC 9457 has it. What it says is made of the catalogue and of our own sentences, never of the request. */
+/**
+ * A refusal as RFC 9457 has it, made of the catalogue and of our own sentences. Names of fields and things come from the
+ * request: if somebody put a token there, it is not said back.
+ */
 export function problemOf(refusal: Refusal, requestId: string): Problem {
   const { status, meaning, remedy } = ERRORS[refusal.code];
   return {
     type: `/docs/errors#${refusal.code}`,
     title: meaning,
     status,
-    detail: refusal.detail,
+    detail: maskTokens(refusal.detail),
     code: refusal.code,
     remedy,
     requestId,
-    ...(refusal.errors && { errors: [...refusal.errors] }),
+    ...(refusal.errors && {
+      errors: refusal.errors.map(({ path, message }) => ({ path: maskTokens(path), message: maskTokens(message) })),
+    }),
   };
 }
 

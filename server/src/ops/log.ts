@@ -1,13 +1,11 @@
 import pino from "pino";
 import type { Logger } from "../ports.ts";
+import { maskTokens } from "../tokens/mask.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const LONGEST_TEXT = 1024;
-
-/** Tokens, wherever they came from. Nothing of ours logs one; this is the second net, and a test throws tokens at it. */
-const TOKENS = /bnt_(?:admin|operator|viewer|server|client)_[0-9A-Za-z]{12}_[0-9A-Za-z]+/g;
 
 /** Characters that change how the text around them is shown: in a terminal they could make a line say something else. */
 const BIDIRECTIONAL = /[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
@@ -33,9 +31,11 @@ export function createLogger(level: LogLevel, write: (line: string) => void): Lo
 }
 
 function clean(line: string): string {
-  return line
-    .replaceAll(TOKENS, "bnt_***")
-    .replaceAll(BIDIRECTIONAL, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  // Nothing of ours logs a token; this is the second net.
+  return maskTokens(line).replaceAll(
+    BIDIRECTIONAL,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 function shorten(fields: Record<string, unknown>): Record<string, unknown> {
