@@ -37,8 +37,6 @@ export interface Route<Params extends z.ZodObject, Query extends z.ZodObject, Bo
     /** Where the schema carries none. */
     readonly example?: unknown;
   };
-  /** Parameters it does not know are ignored, not refused: an SDK may be newer than its server. */
-  readonly tolerant?: true;
   /** A POST that may be sent again with the same `Idempotency-Key`. */
   readonly repeatable?: true;
   /** Documents `If-Match`. Whether it may be missing is the handler's to decide. */
@@ -208,8 +206,6 @@ export async function handle(
     body: body.value,
     ifMatch,
     ifNoneMatch: context.req.header("if-none-match"),
-    acceptsGzip: /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/.test(context.req.header("accept-encoding") ?? ""),
-    signal: context.req.raw.signal,
     acceptsGzip: /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?:,|\s|$))/i.test(context.req.header("accept-encoding") ?? ""),
     requestId,
     signal: context.req.raw.signal,
