@@ -24,8 +24,15 @@ export class ServedFlag {
     this.counts = counts;
     this.truths = flag.variants.map(({ truth }) => truth);
     this.variants = flag.variants.map(({ key }) => key);
-    this.values = flag.variants.map(({ value }) => value);
+    this.values = flag.variants.map(({ value }) => frozen(value));
   }
+}
+
+/** Every caller gets the same object: whoever wrote into it would change the flag for all. */
+function frozen(value: Json): Json {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  for (const inner of Object.values(value)) frozen(inner);
+  return Object.freeze(value);
 }
 
 /** No decision of the engine is negative. */

@@ -1,6 +1,6 @@
 import type { Ruleset } from "@bunting/contracts";
 import { rulesetChecksum } from "@bunting/engine";
-import { asRuleset } from "../guards.ts";
+import { asRuleset, parseJson } from "../guards.ts";
 import type { Platform } from "../ports.ts";
 import type { Source } from "../types.ts";
 import { type CachedState, parseCache } from "./file.ts";
@@ -25,7 +25,7 @@ export interface BeginningSources {
 export function findBeginning({ bootstrap, cacheFile, cacheScope }: BeginningSources, platform: Platform): Beginning {
   const issues: string[] = [];
   const cached = cacheFile === null ? null : readCache(cacheFile, cacheScope, platform, issues);
-  const given = bootstrap === null ? null : asRuleset(bootstrap);
+  const given = bootstrap === null ? null : asRuleset(copyOf(bootstrap));
   const usable = given !== null && rulesetChecksum(given) === given.checksum ? given : null;
   if (bootstrap !== null && usable === null)
     issues.push("bootstrap: not a ruleset, or its checksum is wrong; it is ignored");
@@ -35,6 +35,15 @@ export function findBeginning({ bootstrap, cacheFile, cacheScope }: BeginningSou
   }
   if (usable !== null) return { source: "bootstrap", ruleset: usable, left, savedAt: null, issues };
   return { source: "defaults", ruleset: null, left, savedAt: null, issues };
+}
+
+/** A copy of its own: the caller may change the object later, and values that are served get frozen. */
+function copyOf(bootstrap: object): unknown {
+  try {
+    return parseJson(JSON.stringify(bootstrap));
+  } catch {
+    return undefined; // a cycle, a BigInt, a getter that throws
+  }
 }
 
 function isFurther(bootstrap: Ruleset | null, cached: Ruleset): boolean {

@@ -1,0 +1,59 @@
+import { describe, expect, it } from "vitest";
+import { createTestFlags } from "./testing.ts";
+
+describe("createTestFlags", () => {
+  const flags = createTestFlags({
+    "redis-readthrough": true,
+    retired: false,
+    checkout: "v2",
+    banner: {
+      variants: { big: { height: 200 }, none: { height: 0 } },
+      fallthrough: { big: 25, none: 75 },
+      pins: { big: ["qa"] },
+      rules: [{ id: "fr", when: [{ attribute: "country", op: "in", values: ["FR"] }], serve: "big" }],
+    },
+  });
+
+  it("answers what it was told, and like the real thing otherwise", async () => {
+    expect(flags.isEnabled("redis-readthrough", "u")).toBe(true);
+    expect(flags.isEnabled("retired", "u")).toBe(false);
+    expect(flags.variant("checkout", "u")).toBe("v2");
+    expect(flags.isEnabled("checkout", "u")).toBe(true);
+    expect(flags.value("checkout", "u", "v1")).toBe("v2");
+    expect(flags.evaluate("banner", "qa")).toMatchObject({ variant: "big", detail: "pin" });
+    expect(flags.evaluate("banner", { key: "u", country: "FR" })).toMatchObject({
+      detail: "rule:fr",
+      value: { height: 200 },
+    });
+    const share = Array.from({ length: 4_000 }, (_, index) => flags.variant("banner", `u-${index}`));
+    expect(share.filter((variant) => variant === "big").length / 4_000).toBeCloseTo(0.25, 1);
+    expect(flags.evaluate("unknown", "u").errorCode).toBe("FLAG_NOT_FOUND");
+    expect(await flags.ready()).toBe("live");
+  });
+
+  it("can be changed between two evaluations", () => {
+    const changed: string[][] = [];
+    const stop = flags.on("change", ({ keys }) => changed.push([...keys]));
+    flags.set("redis-readthrough", false);
+    expect(flags.isEnabled("redis-readthrough", "u")).toBe(false);
+    flags.set("new", "v9");
+    expect(flags.variant("new", "u")).toBe("v9");
+    flags.remove("new");
+    expect(flags.variant("new", "u")).toBeNull();
+    stop();
+    flags.set("redis-readthrough", true);
+    expect(changed).toEqual([["redis-readthrough"], ["new"], ["new"]]);
+  });
+
+  it("refuses what no server would have", () => {
+    expect(() => createTestFlags({ "not a key": true })).toThrow("is no flag key");
+    expect(() => createTestFlags({ a: { variants: { on: true }, fallthrough: "off" } })).toThrow('no variant "off"');
+    expect(() => createTestFlags({ a: { variants: { x: 1, y: 2 }, fallthrough: { x: 10, y: 80 } } })).toThrow(
+      "add up to 100",
+    );
+  });
+
+  it("ignores the environment of whoever runs the tests", () => {
+    expect(createTestFlags({ path: true }).isEnabled("path", "u")).toBe(true);
+  });
+});
