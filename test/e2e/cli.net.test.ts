@@ -373,6 +373,12 @@ describe("environments and tokens", () => {
     const forbidden = await bunting("flag create nope", { env });
     expect([forbidden.exitCode, forbidden.err]).toEqual([4, expect.stringContaining("forbidden")]);
 
+    const onCall = await answered("token create on-call --kind operator", createdToken);
+    const asOnCall = { env: { BUNTING_TOKEN: onCall.secret } };
+    await bunting("flag create operated");
+    expect((await bunting("kill operated --reason drill --wait", asOnCall)).exitCode).toBe(0);
+    expect((await bunting("flag archive operated --yes", asOnCall)).exitCode).toBe(4);
+
     const listed = await answered("token list", at("items", listOf(token)));
     expect(listed.find(({ id }) => id === viewer.id)).toMatchObject({ name: "dashboard", kind: "viewer" });
     expect((await bunting("token list")).out).not.toContain(viewer.secret);

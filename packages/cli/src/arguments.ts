@@ -63,7 +63,10 @@ export function parseSplit(text: string): Record<string, number> {
 /** Seconds, `10` or `0.5`. A bare `--wait` has its own default. */
 export function parseSeconds(text: string): number {
   const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  if (!(seconds >= 0 && seconds <= 3600)) throw new InvalidArgumentError("Give a number of seconds, at most 3600.");
+  if (!(seconds >= 0 && seconds <= 3600))
+    throw new InvalidArgumentError(
+      "Give a number of seconds, at most 3600. A bare --wait stands at the end, or is followed by another option.",
+    );
   return seconds;
 }
 

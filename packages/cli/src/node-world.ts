@@ -30,12 +30,12 @@ export function createNodeWorld(): World {
     async ask(message, { placeholder }) {
       const { isCancel, text } = await import("@clack/prompts");
       const validate = (value: string | undefined) => (value?.trim() ? undefined : "Say why, in a few words.");
-      const answer = await text({ message, placeholder, validate, output: stderr });
+      const answer = await text({ message, placeholder, validate, output: stderr, withGuide: false });
       return isCancel(answer) ? undefined : answer;
     },
     async confirm(message) {
       const { confirm } = await import("@clack/prompts");
-      return (await confirm({ message, initialValue: false, output: stderr })) === true;
+      return (await confirm({ message, initialValue: false, output: stderr, withGuide: false })) === true;
     },
     progress: createProgress,
   };
@@ -63,7 +63,14 @@ function createProgress(total: number): Progress {
   };
   void import("@clack/prompts").then(({ progress }) => {
     if (isOver) return;
-    bar = progress({ max: total, size: 30, style: "block", output: process.stderr, withGuide: false });
+    bar = progress({
+      max: total,
+      size: 30,
+      style: "block",
+      output: process.stderr,
+      withGuide: false,
+      cancelMessage: "Not waiting any longer. The change itself is made.",
+    });
     bar.start(latest.message);
     draw();
   });

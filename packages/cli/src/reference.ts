@@ -1,4 +1,5 @@
 import type { Argument, Command, Option } from "commander";
+import { EXAMPLES } from "./examples.ts";
 import { EXIT_CODE_MEANINGS } from "./exit-code.ts";
 
 /** What a command prints with `--json`: names are schemas of the admin API, in /openapi.json. */
@@ -66,6 +67,7 @@ export function renderReference(program: Command): string {
     "| code | means |",
     "|---|---|",
     ...Object.entries(EXIT_CODE_MEANINGS).map(([code, meaning]) => `| ${code} | ${escapeCell(meaning)} |`),
+    "| 130 | interrupted by Ctrl-C; whatever was sent before stays done |",
     "",
     ...commands.flatMap(renderCommand),
   ].join("\n");
@@ -87,6 +89,7 @@ function leavesOf(parent: Command, names: readonly string[]): Leaf[] {
 function renderCommand({ name, command }: Leaf): string[] {
   const words = command.registeredArguments.map(argumentWord);
   const answer = JSON_ANSWERS[name];
+  const examples = EXAMPLES[name] ?? [];
   return [
     `## bunting ${name}`,
     "",
@@ -95,6 +98,7 @@ function renderCommand({ name, command }: Leaf): string[] {
     "```text",
     ["bunting", name, ...words, ...(command.options.length > 0 ? ["[options]"] : [])].join(" "),
     "```",
+    ...(examples.length === 0 ? [] : ["", "```sh", ...examples, "```"]),
     "",
     ...(command.registeredArguments.length + command.options.length > 0
       ? [...optionTable(command.options, command.registeredArguments), ""]

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { run } from "./run.ts";
-import { createTestWorld, TOKEN } from "./test-world.ts";
+import { createTestWorld, sampleFlag, TOKEN } from "./test-world.ts";
 import type { World } from "./world.ts";
 
 /** Nothing in these tests may reach a network. */
@@ -96,6 +96,17 @@ it("a token never appears in what is printed", async () => {
     const { out, err } = await running(commandLine);
     expect(out + err).not.toContain(TOKEN.slice(-49));
   }
+});
+
+it("what others wrote cannot move the cursor, and is whole in JSON", async () => {
+  const hostile = sampleFlag({ description: "\u001b[2J\u001b[1;1Hall is well" });
+  const fetch: World["fetch"] = (url) =>
+    Promise.resolve(Response.json(url.includes("/flags/") ? hostile : { items: [], nextCursor: null }));
+  const shown = await running("flag show redis-readthrough", { fetch });
+  expect(shown.out).toContain("\\u{1b}[2J");
+  expect(shown.out).not.toContain("\u001b");
+  const json = await running("flag show redis-readthrough --json", { fetch });
+  expect(JSON.parse(json.out)).toMatchObject({ flag: { description: hostile.description } });
 });
 
 it("a defect is thrown, not dressed up as a refusal", async () => {

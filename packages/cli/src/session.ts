@@ -54,9 +54,12 @@ export function openSession(options: GlobalOptions, world: World, output: Output
 }
 
 /** Why, as the audit will keep it: given, or asked for where somebody can answer. */
-export async function reasonFor(given: string | undefined, question: string, { world }: Session): Promise<string> {
-  const reason =
-    given ?? (world.isInteractive ? await world.ask(question, { placeholder: "p99 at 4 s since 02:50" }) : undefined);
+export async function reasonFor(
+  given: string | undefined,
+  { question, example }: { readonly question: string; readonly example: string },
+  { world }: Session,
+): Promise<string> {
+  const reason = given ?? (world.isInteractive ? await world.ask(question, { placeholder: example }) : undefined);
   if (reason?.trim()) return reason.trim();
   throw usageFailure("A reason is required: it goes into the audit.", 'Add --reason "…".');
 }

@@ -60,7 +60,7 @@ export function requireComplete(receipt: Receipt | null, seconds: number): void 
   throw new Failure(EXIT_CODES.waitedInVain, {
     code: "not_all_applied",
     detail: `${counted(receipt.pendingCount, "instance")} of ${formatCount(receipt.connected)} did not apply revision ${receipt.revision} within ${seconds} s. The change itself is made.`,
-    remedy: `They get it when they are back; \`bunting instances --env ${receipt.environment}\` shows them. A process that must stop now takes an override: docs/operating/kill.md.`,
+    remedy: `\`bunting instances --behind --env ${receipt.environment}\` shows them. To stop one process now, see docs/operating/kill.md.`,
   });
 }
 

@@ -41,6 +41,7 @@ export function addKillCommands(program: Command, action: Action): void {
       action((session, flag: string, options: ChangeOptions) =>
         change(session, options, {
           question: `Why restore ${flag}?`,
+          example: "fixed in 4.2.1",
           path: (environment) => paths.restore(environment, flag),
           body: {},
           headline: ({ flags }) => `Restored ${flags.join(", ")}`,
@@ -69,6 +70,7 @@ export function addKillCommands(program: Command, action: Action): void {
           await confirmed(options.yes, `Assign every user of ${flag} anew?`, session);
           await change(session, options, {
             question: `Why reshuffle ${flag}?`,
+            example: "the first users were all of one country",
             path: (environment) => paths.reshuffle(environment, flag),
             body: options.cohort === undefined ? {} : { cohort: options.cohort },
             headline: ({ flags }) => `Reshuffled ${flags.join(", ")}`,
@@ -90,6 +92,7 @@ async function kill(
   const whom = tag === undefined ? flags.join(", ") : `every flag tagged ${tag}`;
   await change(session, options, {
     question: `Why kill ${whom}?`,
+    example: "p99 at 4 s since 02:50",
     path: (environment) => (isSingle ? paths.kill(environment, single) : paths.killMany(environment)),
     body: isSingle ? {} : tag === undefined ? { flags } : { tag },
     headline: (made) =>
@@ -105,6 +108,8 @@ async function kill(
 
 interface Change {
   readonly question: string;
+  /** Of an answer to it. */
+  readonly example: string;
   path(environment: string): string;
   readonly body: object;
   headline(made: FlagChange): string;
@@ -114,7 +119,7 @@ interface Change {
 async function change(session: Session, options: ChangeOptions, asked: Change): Promise<void> {
   const { client, output } = session;
   const environment = session.environment();
-  const reason = await reasonFor(options.reason, asked.question, session);
+  const reason = await reasonFor(options.reason, asked, session);
   const { value } = await client.write({
     method: "POST",
     path: asked.path(environment),
