@@ -38,5 +38,6 @@ export {
   type StreamNodeOptions,
   type Wire,
 } from "./stream-node.ts";
+export { type StreamServer, type StreamServerOptions, startStreamServer } from "./stream-server.ts";
 export { type Direction, type Fault, startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
 export { createTelemetryStore, type TelemetryStore } from "./telemetry-store.ts";
