@@ -392,11 +392,11 @@ const messagesOf = (wire: StallingWire): ServerMessage[] =>
 
 describe("ST-10 the welcome says what follows, and it follows", () => {
   it.each([
-    { claim: null, mode: "snapshot", reason: "first", then: ["snapshot"] },
-    { claim: { epoch: "e0", revision: 3 }, mode: "snapshot", reason: "epoch", then: ["snapshot"] },
-    { claim: { epoch: "e1", revision: 12 }, mode: "none", reason: "current", then: [] },
-    { claim: { epoch: "e1", revision: 10 }, mode: "delta", reason: "behind", then: [11, 12] },
-  ])("$claim: $mode", ({ claim, mode, reason, then }) => {
+    { claim: null, mode: "snapshot", reason: "first", followed: ["snapshot"] },
+    { claim: { epoch: "e0", revision: 3 }, mode: "snapshot", reason: "epoch", followed: ["snapshot"] },
+    { claim: { epoch: "e1", revision: 12 }, mode: "none", reason: "current", followed: [] },
+    { claim: { epoch: "e1", revision: 10 }, mode: "delta", reason: "behind", followed: [11, 12] },
+  ])("$claim: $mode", ({ claim, mode, reason, followed }) => {
     const { join } = setUp(12);
     const [welcome, ...rest] = messagesOf(join(claim).wire);
     expect(welcome).toMatchObject({
@@ -409,7 +409,7 @@ describe("ST-10 the welcome says what follows, and it follows", () => {
     });
     expect(
       rest.map((message) => (message.type === "snapshot" ? "snapshot" : "revision" in message && message.revision)),
-    ).toEqual(then);
+    ).toEqual(followed);
   });
 
   it("reads what memory no longer holds from the ledger, and gives a snapshot where that is cut too", () => {
