@@ -78,7 +78,7 @@ function simulate({ seed, node = {}, tamper }: Plan): Outcome {
     }
     time.advance(250);
   }
-  if (origin.ruleset.flags.last !== undefined) origin.kill("last");
+  origin.kill("last");
   // A moment in which the last edit may get lost; then the network is well and nobody writes.
   time.advance(100);
   network.fate = () => "deliver";

@@ -102,7 +102,8 @@ export function createTestFlags<Subject = User>(
 }
 
 function entryOf(key: string, setting: TestFlagSetting, revision: number): RulesetFlag {
-  if (!isKey(key)) throw new TypeError(`Cannot create a test flag: "${key}" is no flag key`);
+  const valid: boolean = isKey(key);
+  if (!valid) throw new TypeError(`Cannot create a test flag: "${key}" is no flag key`);
   const flag = typeof setting === "object" ? setting : simple(setting);
   const variants = Object.entries(flag.variants);
   const [first] = variants;

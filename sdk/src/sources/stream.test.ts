@@ -92,10 +92,18 @@ beforeEach(() => {
   s = script();
   s.welcome();
   s.say(s.origin.snapshot());
-  expect(status()).toMatchObject({ state: "live", position: { revision: 1 } });
   s.world.time.advance(200);
-  expect(s.heard).toEqual([{ type: "ack", revision: 1, heldMs: expect.any(Number) }]);
   s.heard.length = 0;
+});
+
+it("ST-10, ST-42 a first snapshot makes the client live and is acknowledged", () => {
+  const first = script();
+  first.welcome();
+  expect(first.flags.status().state).toBe("syncing");
+  first.say(first.origin.snapshot());
+  expect(first.flags.status()).toMatchObject({ state: "live", position: { revision: 1 } });
+  first.world.time.advance(200);
+  expect(first.heard).toEqual([{ type: "ack", revision: 1, heldMs: expect.any(Number) }]);
 });
 
 describe("LC-32 a patch applies only to the revision it follows", () => {
