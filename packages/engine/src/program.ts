@@ -73,7 +73,7 @@ export interface Program {
   readonly issues: readonly CompileIssue[];
 }
 
-/** Compiles an entry; null if it is of no use at all, because it has no off variant to serve. */
+/** Compiles an entry, or says why it is of no use at all: there is no off variant to serve, or too much of everything. */
 export function compileEntry(
   entry: RulesetFlag,
   segments: ReadonlyMap<string, CompiledSegment>,
@@ -116,7 +116,7 @@ export function compileEntry(
     rules,
     fallthrough,
     causes: causesOf(entry, pins !== null || rules.length > 0),
-    segments: used,
+    segments: used.size === 0 ? NO_SEGMENTS : used,
     issues,
   };
 }
@@ -217,17 +217,8 @@ function fixedDecision(
 }
 
 function causesOf(entry: RulesetFlag, hasTargeting: boolean): readonly Cause[] {
-  const fallthrough: Reason = splits({ serve: entry.fallthrough }) ? "SPLIT" : hasTargeting ? "DEFAULT" : "STATIC";
-  const causes: Cause[] = [];
-  causes[CAUSE.killed] = { reason: "DISABLED", detail: "killed" };
-  causes[CAUSE.disabled] = { reason: "DISABLED", detail: "disabled" };
-  causes[CAUSE.override] = { reason: "STATIC", detail: "override" };
-  causes[CAUSE.pin] = { reason: "TARGETING_MATCH", detail: "pin" };
-  causes[CAUSE.fallthrough] = { reason: fallthrough, detail: "fallthrough" };
-  causes[CAUSE.targetingKey] = { reason: "ERROR", detail: "targeting_key", errorCode: "TARGETING_KEY_MISSING" };
-  causes[CAUSE.bucketing] = { reason: "ERROR", detail: "bucketing", errorCode: "GENERAL" };
-  causes[CAUSE.context] = { reason: "ERROR", detail: "context", errorCode: "INVALID_CONTEXT" };
-  causes[CAUSE.entry] = { reason: "ERROR", detail: "entry", errorCode: "PARSE_ERROR" };
+  const causes: Cause[] = [...COMMON_CAUSES];
+  if (!splits({ serve: entry.fallthrough })) causes[CAUSE.fallthrough] = hasTargeting ? DEFAULT_VARIANT : ONLY_VARIANT;
   for (const rule of entry.rules) {
     causes.push({ reason: splits(rule) ? "SPLIT" : "TARGETING_MATCH", detail: `rule:${rule.id}` });
   }
@@ -236,3 +227,26 @@ function causesOf(entry: RulesetFlag, hasTargeting: boolean): readonly Cause[] {
   }
   return causes;
 }
+
+/** One set for all flags: there are thousands of them. */
+const COMMON_CAUSES = commonCauses();
+
+function commonCauses(): readonly Cause[] {
+  const causes: Cause[] = [];
+  causes[CAUSE.killed] = { reason: "DISABLED", detail: "killed" };
+  causes[CAUSE.disabled] = { reason: "DISABLED", detail: "disabled" };
+  causes[CAUSE.override] = { reason: "STATIC", detail: "override" };
+  causes[CAUSE.pin] = { reason: "TARGETING_MATCH", detail: "pin" };
+  causes[CAUSE.fallthrough] = { reason: "SPLIT", detail: "fallthrough" };
+  causes[CAUSE.targetingKey] = { reason: "ERROR", detail: "targeting_key", errorCode: "TARGETING_KEY_MISSING" };
+  causes[CAUSE.bucketing] = { reason: "ERROR", detail: "bucketing", errorCode: "GENERAL" };
+  causes[CAUSE.context] = { reason: "ERROR", detail: "context", errorCode: "INVALID_CONTEXT" };
+  causes[CAUSE.entry] = { reason: "ERROR", detail: "entry", errorCode: "PARSE_ERROR" };
+  return causes;
+}
+
+/** A fallthrough that serves one variant: where pins or rules could have led elsewhere, and where nothing could. */
+const DEFAULT_VARIANT: Cause = { reason: "DEFAULT", detail: "fallthrough" };
+const ONLY_VARIANT: Cause = { reason: "STATIC", detail: "fallthrough" };
+
+const NO_SEGMENTS: ReadonlyMap<string, CompiledSegment | undefined> = new Map();
