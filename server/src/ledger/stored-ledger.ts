@@ -80,6 +80,7 @@ export class StoredLedger implements Ledger {
       this.#logs.set(environment.key, new ChangeLog(environment.revision, loaded.changes.get(environment.key)));
     }
     this.#settle(loaded);
+    this.#writeHead();
     this.#timers = [
       parts.scheduler.every(HEAD_INTERVAL_MS, () => this.#rest()),
       parts.scheduler.every(MAINTENANCE_INTERVAL_MS, () => this.#maintain()),

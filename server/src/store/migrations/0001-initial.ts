@@ -68,10 +68,9 @@ export const initial: Migration = {
     `CREATE TABLE response (
        token TEXT NOT NULL,
        key TEXT NOT NULL,
-       digest TEXT NOT NULL,
-       subject TEXT NOT NULL,
        at INTEGER NOT NULL,
        content TEXT NOT NULL,
+       checksum BLOB NOT NULL,
        PRIMARY KEY (token, key)
      ) STRICT`,
     "CREATE INDEX response_by_age ON response (at)",

@@ -10,7 +10,7 @@ import * as documents from "./documents.ts";
 import { loadLedger } from "./load.ts";
 import { type Meta, readMeta, writeMeta } from "./meta.ts";
 import { Queries } from "./queries.ts";
-import { addToDigest, rowChecksum, subtractFromDigest } from "./row-checksum.ts";
+import { addToDigest, rowChecksum, sameChecksum, subtractFromDigest } from "./row-checksum.ts";
 import { verifyAtOnce } from "./verify.ts";
 
 /** Answers to repeatable requests are kept this long, then dropped a few at a time. */
@@ -48,8 +48,10 @@ export class SqliteStore implements Store {
       ),
     );
     if (!row) return undefined;
-    const { digest, subject, at, content } = row;
-    return { digest, subject, at, response: JSON.parse(content) as KeptResponse["response"] };
+    if (!sameChecksum(row.checksum, rowChecksum("response", responseKey(token, key), row.content))) {
+      throw new StorageError("damaged", `The answer kept for ${token} is damaged.`);
+    }
+    return { ...(JSON.parse(row.content) as Omit<KeptResponse, "at">), at: row.at };
   }
 
   readAudit({ before, limit, flag, environment, action, environments }: AuditFilter): readonly AuditEntry[] {
@@ -223,12 +225,13 @@ export class SqliteStore implements Store {
       .where("at", "<", at - this.#keptMs)
       .limit(RESPONSES_DROPPED_AT_ONCE);
     this.#queries.run(build.deleteFrom("response").where(sql<number>`rowid`, "in", expired));
-    const content = JSON.stringify(response);
+    const content = JSON.stringify({ digest, subject, response } satisfies Omit<KeptResponse, "at">);
+    const checksum = rowChecksum("response", responseKey(token, key), content);
     this.#queries.run(
       build
         .insertInto("response")
-        .values({ token, key, digest, subject, at, content })
-        .onConflict((conflict) => conflict.columns(["token", "key"]).doUpdateSet({ digest, subject, at, content })),
+        .values({ token, key, at, content, checksum })
+        .onConflict((conflict) => conflict.columns(["token", "key"]).doUpdateSet({ at, content, checksum })),
     );
   }
 }
@@ -246,6 +249,9 @@ class RunningDigest {
     if (next) this.value = addToDigest(this.value, next);
   }
 }
+
+/** A token id has no slash, so nothing else has this key. */
+const responseKey = (token: string, key: string): string => `${token}/${key}`;
 
 function requireMeta(database: Database.Database): Meta {
   const read = guard(() => readMeta(database));

@@ -16,7 +16,7 @@ export interface Tables {
     environment: string | null;
     content: string;
   };
-  readonly response: { token: string; key: string; digest: string; subject: string; at: number; content: string };
+  readonly response: { token: string; key: string; at: number; content: string; checksum: Uint8Array };
 }
 
 interface Keyed {

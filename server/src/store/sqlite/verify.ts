@@ -1,4 +1,5 @@
 import type { AuditEntry, AuditVerification } from "@bunting/contracts";
+import Database from "better-sqlite3";
 import { type ChainHead, continuesChain, EMPTY_CHAIN, headAfter } from "../../audit/chain.ts";
 import type { Meta } from "./meta.ts";
 import type { Queries } from "./queries.ts";
@@ -6,7 +7,7 @@ import { addToDigest, rowChecksum, sameChecksum } from "./row-checksum.ts";
 
 type DamagedRow = AuditVerification["damagedRows"][number];
 
-/** Damaged rows that are named; the count of the rest adds nothing to the decision to restore. */
+/** Damaged rows that are named; more would add nothing to the decision to restore. */
 const DAMAGED_ROWS = 1_000;
 const ROWS_PER_STEP = 500;
 
@@ -43,14 +44,15 @@ type Walk = { readonly head: ChainHead; readonly brokenAt: number | null };
 
 function* walkChain(queries: Queries, meta: Meta): Generator<number, Walk> {
   let head: ChainHead = EMPTY_CHAIN;
-  for (const row of queries.each(queries.build.selectFrom("audit").selectAll().orderBy("number"))) {
-    const entry = parseEntry(row.content);
+  const rows = readable(queries.each(queries.build.selectFrom("audit").selectAll().orderBy("number")));
+  for (const row of rows) {
+    const entry = row && parseEntry(row.content);
     const searchable =
-      entry?.number === row.number &&
-      entry.action === row.action &&
-      entry.object.kind === row.object_kind &&
-      entry.object.key === row.object_key &&
-      entry.object.environment === row.environment;
+      entry?.number === row?.number &&
+      entry?.action === row?.action &&
+      entry?.object.kind === row?.object_kind &&
+      entry?.object.key === row?.object_key &&
+      entry?.object.environment === row?.environment;
     if (!entry || !searchable || !continuesChain(head, entry)) return { head, brokenAt: head.count + 1 };
     head = headAfter(entry);
     if (head.count % ROWS_PER_STEP === 0) yield head.count;
@@ -69,36 +71,63 @@ function parseEntry(content: string): AuditEntry | null {
   }
 }
 
+interface CheckedRow {
+  readonly table: string;
+  readonly key: string;
+  readonly content: unknown;
+  readonly checksum: Uint8Array;
+}
+
+/** What stands for the rest of a table that cannot be read. */
+const unreadable = (table: string): CheckedRow => ({ table, key: "*", content: null, checksum: new Uint8Array() });
+
+/** Tables that are no documents, and so not part of the digest. */
+const UNCOUNTED: ReadonlySet<string> = new Set(["change", "response"]);
+
 function* findDamagedRows(queries: Queries, meta: Meta): Generator<number, DamagedRow[]> {
   const damaged: DamagedRow[] = [];
   let digest = 0;
-  let rows = 0;
-  const check = (
-    table: string,
-    key: string,
-    row: { readonly content: unknown; readonly checksum: unknown },
-  ): boolean => {
-    if (typeof row.content === "string" && sameChecksum(row.checksum, rowChecksum(table, key, row.content)))
-      return true;
-    if (damaged.length < DAMAGED_ROWS) damaged.push({ table, key });
-    return false;
-  };
-  const { build } = queries;
-  for (const table of ["environment", "flag", "segment", "token"] as const) {
-    for (const row of queries.each(build.selectFrom(table).selectAll())) {
-      if (check(table, row.key, row)) digest = addToDigest(digest, row.checksum);
-      if (++rows % ROWS_PER_STEP === 0) yield 0;
+  let count = 0;
+  for (const { table, key, content, checksum } of checkedRows(queries)) {
+    if (++count % ROWS_PER_STEP === 0) yield 0;
+    if (typeof content !== "string" || !sameChecksum(checksum, rowChecksum(table, key, content))) {
+      if (damaged.length < DAMAGED_ROWS) damaged.push({ table, key });
+    } else if (!UNCOUNTED.has(table)) {
+      digest = addToDigest(digest, checksum);
     }
-  }
-  for (const row of queries.each(build.selectFrom("configuration").selectAll())) {
-    const key = `${row.environment}/${row.flag}`;
-    if (check("configuration", key, row)) digest = addToDigest(digest, row.checksum);
-    if (++rows % ROWS_PER_STEP === 0) yield 0;
-  }
-  for (const row of queries.each(build.selectFrom("change").selectAll())) {
-    check("change", `${row.environment}/${row.revision}`, row);
-    if (++rows % ROWS_PER_STEP === 0) yield 0;
   }
   if (damaged.length === 0 && digest !== meta.digest) damaged.push({ table: "meta", key: "digest" });
   return damaged;
+}
+
+/** Every row with a checksum, table by table. */
+function* checkedRows(queries: Queries): Generator<CheckedRow> {
+  const { build } = queries;
+  for (const table of ["environment", "flag", "segment", "token"] as const) {
+    for (const row of readable(queries.each(build.selectFrom(table).selectAll()))) {
+      yield row ? { table, ...row } : unreadable(table);
+    }
+  }
+  for (const row of readable(queries.each(build.selectFrom("configuration").selectAll()))) {
+    const table = "configuration";
+    yield row ? { ...row, table, key: `${row.environment}/${row.flag}` } : unreadable(table);
+  }
+  for (const row of readable(queries.each(build.selectFrom("change").selectAll()))) {
+    const table = "change";
+    yield row ? { ...row, table, key: `${row.environment}/${row.revision}` } : unreadable(table);
+  }
+  for (const row of readable(queries.each(build.selectFrom("response").selectAll()))) {
+    const table = "response";
+    yield row ? { ...row, table, key: `${row.token}/${row.key}` } : unreadable(table);
+  }
+}
+
+/** The rows as far as SQLite can read them, and null for the rest if it cannot. */
+function* readable<Row>(rows: Iterable<Row>): Generator<Row | null> {
+  try {
+    yield* rows;
+  } catch (error) {
+    if (!(error instanceof Database.SqliteError) || !error.code.startsWith("SQLITE_CORRUPT")) throw error;
+    yield null;
+  }
 }

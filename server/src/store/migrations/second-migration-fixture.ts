@@ -1,0 +1,12 @@
+import type { Migration } from "./migration.ts";
+
+/** A made-up next step of the schema, for tests of migrating. */
+export const SECOND_MIGRATION: Migration = {
+  version: 2,
+  name: "second",
+  statements: [
+    "CREATE TABLE added (a TEXT) STRICT",
+    "ALTER TABLE token_use ADD COLUMN note TEXT",
+    "DROP INDEX response_by_age",
+  ],
+};
