@@ -76,8 +76,8 @@ export const SETTINGS: { readonly [Name in keyof Values]: Setting<Values[Name]> 
     meaning: "How others reach this server. Printed at the start and named in /openapi.json.",
     expected: "an address such as https://flags.example.com, without a path",
     schema: z
-      .url({ protocol: /^https?$/ })
-      .refine((text) => new URL(text).pathname === "/" && new URL(text).search === "" && new URL(text).username === "")
+      .string()
+      .refine(isOrigin)
       .transform((text) => new URL(text).origin)
       .optional()
       .transform((url) => url ?? null),
@@ -133,6 +133,13 @@ export const SETTINGS: { readonly [Name in keyof Values]: Setting<Values[Name]> 
     schema: onOrOff.default(true),
   },
 };
+
+/** Whether a text is an http or https address and nothing beside: no path, no query, nobody's password. */
+function isOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, pathname, search, hash, username, password } = new URL(text);
+  return /^https?:$/.test(protocol) && pathname === "/" && `${search}${hash}${username}${password}` === "";
+}
 
 /** A setting that cannot be used. The message names each variable and what to write instead; values are not repeated. */
 export class ConfigError extends Error {

@@ -33,7 +33,7 @@ export async function runServer({ environment, stdout, stderr, onStopSignal }: H
 
   const isText = config.logFormat === "text" || (config.logFormat === "auto" && stdout.isTTY === true);
   const write = (line: string): void => void stdout.write(isText ? forPeople(line) : line);
-  const stop = new Promise<void>((resolve) => onStopSignal(resolve));
+  const { stop, force } = countSignals(onStopSignal);
   say(`Bunting opens its database in ${config.dataDir}.`);
   let server: RunningServer;
   try {
@@ -54,10 +54,27 @@ export async function runServer({ environment, stdout, stderr, onStopSignal }: H
 
   await stop;
   say("Bunting stops: it sends streams elsewhere and answers what was asked. A second signal does not wait.");
-  const forced = new Promise<"forced">((resolve) => onStopSignal(() => resolve("forced")));
-  const end = await Promise.race([server.close(), forced]);
+  const end = await Promise.race([server.close(), force]);
   say(end === "forced" ? "Bunting was stopped by force." : "Bunting has stopped.");
   return end === "forced" ? 1 : 0;
+}
+
+/** The first signal asks to stop, the second one forces it, however soon after the first it comes. */
+function countSignals(onStopSignal: Host["onStopSignal"]): {
+  readonly stop: Promise<void>;
+  readonly force: Promise<"forced">;
+} {
+  let signals = 0;
+  let stopNow = (): void => {};
+  let forceNow = (): void => {};
+  const stop = new Promise<void>((resolve) => {
+    stopNow = resolve;
+  });
+  const force = new Promise<"forced">((resolve) => {
+    forceNow = () => resolve("forced");
+  });
+  onStopSignal(() => (++signals === 1 ? stopNow() : forceNow()));
+  return { stop, force };
 }
 
 /** In one or two sentences, with what to do. Only a defect comes with its stack. */

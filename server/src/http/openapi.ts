@@ -123,7 +123,7 @@ function parametersOf(route: AnyRoute): JsonObject[] {
 
 function schemaParameters(schema: z.ZodObject | undefined, place: "path" | "query"): JsonObject[] {
   if (!schema) return [];
-  const { properties = {}, required = [] } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+  const { properties, required = [] } = schemaOf(schema) as { properties: JsonObject; required?: string[] };
   return Object.entries(properties).map(([name, property]) => ({
     name,
     in: place,
@@ -141,7 +141,7 @@ function requestBodyOf({
 }
 
 function media(schema: z.ZodType, example: unknown): JsonObject {
-  return { schema: { $ref: `#/components/schemas/${nameOf(schema)}` }, ...(example !== undefined && { example }) };
+  return { schema: schemaOf(schema), ...(example !== undefined && { example }) };
 }
 
 function headersOf({ repeatable, success }: AnyRoute): JsonObject {
@@ -163,7 +163,7 @@ function errorResponses(codes: readonly ErrorCode[]): JsonObject {
           headers: { "Request-Id": { $ref: "#/components/headers/Request-Id" } },
           content: {
             "application/problem+json": {
-              schema: { $ref: `#/components/schemas/${nameOf(problem)}` },
+              schema: schemaOf(problem),
               examples: Object.fromEntries(
                 group.map((code) => [code, { value: problemOf({ code, detail: ERRORS[code].meaning }, REQUEST_ID) }]),
               ),
@@ -186,8 +186,11 @@ function componentSchemas(): Record<string, JsonObject> {
   );
 }
 
-function nameOf(schema: z.ZodType): string {
+/** By name where the schema has one, else as it is. */
+function schemaOf(schema: z.ZodType): JsonObject {
   const name = z.globalRegistry.get(schema)?.id;
-  if (!name) throw new Error("A schema that a route takes or answers needs a name: .meta({ id }).");
-  return name;
+  if (name !== undefined) return { $ref: `#/components/schemas/${name}` };
+  const { $schema: _schema, $defs: _defs, ...inline } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+  // Whatever has a name was moved to $defs, under that name, which is a component here.
+  return JSON.parse(JSON.stringify(inline).replaceAll('"#/$defs/', '"#/components/schemas/')) as JsonObject;
 }
