@@ -105,8 +105,8 @@ describe("LC-51 value is of the default's type", () => {
     const theme = flags.value("theme", "u", {}) as { color: string; sizes: number[] };
     expect(() => {
       theme.color = "white";
-    }).toThrow();
-    expect(() => theme.sizes.push(3)).toThrow();
+    }).toThrow(TypeError);
+    expect(() => theme.sizes.push(3)).toThrow(TypeError);
     expect(flags.value("theme", "u", {})).toEqual({ color: "black", sizes: [1, 2] });
   });
 
