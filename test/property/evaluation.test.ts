@@ -204,6 +204,21 @@ describe("EV-8 the same JSON context gives the same result", () => {
     );
   });
 
+  it("EV-10 for anything that is no context and for the context without attributes", () => {
+    const { flags: byKey } = compileRuleset(
+      rulesetWith(
+        ["0", "/0", "length", "/length", "name"].map((attribute) =>
+          flagEntry(`has-${attribute.replace("/", "pointer-")}`, {
+            rules: [{ id: "r", when: [{ attribute, op: "exists", values: [true] }], serve: { variant: "on" } }],
+          }),
+        ),
+      ),
+    );
+    for (const subject of [["u"], undefined, null, 7, true, function name() {}] as unknown[]) {
+      for (const flag of [...flags, ...byKey.values()]) expect(flag.decide(subject as Subject)).toBe(flag.decide({}));
+    }
+  });
+
   it("EV-12 for what JSON cannot carry and for its absence", () => {
     for (const value of [undefined, null, fails, Symbol("s"), 1n, Number.NaN, Number.NEGATIVE_INFINITY]) {
       for (const flag of flags) expect(flag.decide({ key: "u", a: value })).toBe(flag.decide({ key: "u" }));

@@ -93,11 +93,11 @@ class Holding {
     this.missing = target;
   }
 
-  /** Acquires a walk, as the continuation of the last one if it is. */
+  /** Acquires a walk. One that starts where the last one ended continues it: the other way lie buckets already held. */
   push(start: number, end: number): void {
     this.missing -= Math.abs(end - start);
     const last = this.ranges.at(-1);
-    if (last !== undefined && last[2] === start && last[1] < start === start < end) last[2] = end;
+    if (last !== undefined && last[2] === start) last[2] = end;
     else this.ranges.push([this.variant, start, end]);
   }
 

@@ -29,6 +29,8 @@ export function attributeNamed(name: string): Attribute {
  */
 export function readAttribute(subject: Subject, attribute: Attribute): Scalar | object | undefined {
   if (attribute.isKey) return present(ownKey(subject));
+  // A list has properties of its own, but it is no context (EV-10).
+  if (Array.isArray(subject)) return undefined;
   const { steps } = attribute;
   if (steps === null) return present(own(subject, attribute.name));
   if (steps === undefined) return undefined;
