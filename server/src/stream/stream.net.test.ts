@@ -20,7 +20,7 @@ import { clientFrame, createFlag, metric, openRawStream, position, setPercent } 
  * The whole server on real sockets with a real database, and clients that know the protocol from its specification alone.
  */
 
-const cleanUps: (() => Promise<unknown> | unknown)[] = [];
+const cleanUps: (() => unknown)[] = [];
 
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
@@ -524,14 +524,13 @@ describe("ST-51 a reader that stopped reading", () => {
     for (const client of stalled) client.pause();
     const before = process.memoryUsage().arrayBuffers;
     let revision = 0;
-    const commits = 120; // 14 MB for each of them
-    for (let count = 1; count <= commits; count++) {
+    for (let count = 1; count <= 100; count++) {
+      // 120 KB each, 12 MB in all for each of them.
       const { body } = await under.request("PATCH", "/api/v1/environments/production/flags/bulky", {
         body: { fallthrough: { split: { a: count / 2, b: 50, c: 50 - count / 2 } } },
       });
       revision = (body.position as { revision?: number } | undefined)?.revision ?? revision;
       await reading?.reaches(revision);
-      if (count === 100) break;
     }
     expect(await metric(under, "bunting_stream_lagging_total")).toBeGreaterThan(0);
     // The log keeps 4 MiB, each stalled connection 64 KiB and a frame.
