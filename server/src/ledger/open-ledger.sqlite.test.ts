@@ -17,6 +17,7 @@ import { StartupError } from "../startup-error.ts";
 import { initial } from "../store/migrations/0001-initial.ts";
 import type { Migration } from "../store/migrations/migration.ts";
 import { SECOND_MIGRATION } from "../store/migrations/second-migration-fixture.ts";
+import { readMeta, writeMeta } from "../store/sqlite/meta.ts";
 import { openDatabase } from "../store/sqlite/open-database.ts";
 import { Authenticator } from "../tokens/authenticator.ts";
 import { actor, createFlag, PRODUCTION, patchOf, TestFolder } from "./ledger-fixture.ts";
@@ -217,6 +218,32 @@ describe("R38 migrations", () => {
     expect(folder.open().ledger.state.flags.size).toBe(1);
     folder.close();
     expect(folder.open({ migrations: [initial, second] }).ledger.state.flags.size).toBe(1);
+  });
+});
+
+describe("a server that compiles rulesets otherwise than the one before", () => {
+  it("sends every entry anew, as one revision, in the same epoch, once", () => {
+    const first = folder.open().ledger;
+    first.execute(createFlag("redis"), actor());
+    const { epoch } = first.state;
+    folder.close();
+    const database = openDatabase(folder.file("bunting.db"));
+    const read = readMeta(database);
+    if (read.found !== "meta") throw new Error("A meta row was expected.");
+    // As an older server leaves it: another format, and so another checksum.
+    writeMeta(database, { ...read.meta, entryFormat: 0 });
+    database.close();
+
+    const { ledger } = folder.open();
+    expect(ledger.state.epoch).toBe(epoch);
+    expect(ledger.changesAfter(PRODUCTION, 1)).toMatchObject([
+      { previous: 1, revision: 2, operations: [{ op: "put", key: "redis" }] },
+    ]);
+    expect(ledger.audit({ before: null, limit: 1, environments: null })).toMatchObject([
+      { action: "recompile", revisions: { production: 2, staging: 2, development: 2 } },
+    ]);
+    folder.close();
+    expect(folder.open().ledger.state.environments.get(PRODUCTION)?.revision).toBe(2);
   });
 });
 

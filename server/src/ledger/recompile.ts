@@ -1,4 +1,5 @@
 import type { Operation } from "@bunting/contracts";
+import { addChecksums, EMPTY_CHECKSUM } from "@bunting/engine";
 import type { Applied, PendingCommit } from "./apply.ts";
 import type { EnvironmentState, State } from "./state.ts";
 
@@ -9,9 +10,11 @@ export function recompile(state: State): Applied {
   for (const environment of state.environments.values()) {
     const operations = putAll(environment);
     if (environment.archivedAt !== null || operations.length === 0) continue;
-    const { key, revision: previous, checksum } = environment;
+    const { key, revision: previous, flags, segments } = environment;
     const revision = previous + 1;
-    environments.set(key, { ...environment, revision });
+    let checksum = EMPTY_CHECKSUM;
+    for (const entry of [...flags.values(), ...segments.values()]) checksum = addChecksums(checksum, entry.checksum);
+    environments.set(key, { ...environment, revision, checksum });
     commits.push({ environment: key, epoch: state.epoch, previous, revision, operations, checksum, kill: null });
   }
   return { state: { ...state, environments }, commits };

@@ -10,7 +10,7 @@ describe("a shared map", () => {
     fc.assert(
       fc.property(fc.array(fc.array(change, { maxLength: 5 }), { maxLength: 20 }), (steps) => {
         const model = new Map<string, number>();
-        const history: { map: SharedMap<string, number>; entries: [string, number][] }[] = [];
+        const history: { map: SharedMap<string, number>; entries: (readonly [string, number])[] }[] = [];
         let map = SharedMap.from<string, number>([]);
         for (const step of steps) {
           history.push({ map, entries: sorted(map) });

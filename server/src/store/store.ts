@@ -48,7 +48,10 @@ export interface StoredLedger {
   /** Oldest first, without a hole, up to the environment's revision. */
   readonly changes: ReadonlyMap<EnvironmentKey, readonly Commit[]>;
   readonly chain: ChainHead;
-  /** `ENTRY_FORMAT` of the code that compiled the rulesets. */
+  /**
+   * `ENTRY_FORMAT` of the code that compiled the rulesets last. If it is not ours, the entries in `state` are as we compile
+   * them, and the checksums still those of the stored rulesets.
+   */
   readonly entryFormat: number;
 }
 

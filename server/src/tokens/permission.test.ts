@@ -40,15 +40,21 @@ describe("GV-01 the matrix of kind, action and environment", () => {
     LIMITS.flatMap((environments) => SCOPES.map((scope) => ({ kind, environments, scope }))),
   );
 
+  /** Null: permitted. */
+  const expected = (action: Action, { kind, environments, scope }: (typeof cells)[number]): string | null => {
+    if (!MAY[action].includes(kind)) return "forbidden";
+    if (environments === null || scope === "any" || scope === PRODUCTION) return null;
+    // An environment that is not the token's does not exist for it; what touches all of them is plainly forbidden.
+    return scope === "all" ? "forbidden" : "environment_not_found";
+  };
+
   it.each(ACTIONS)("%s: each kind of token, limited or not, in its own and another environment", (action) => {
-    for (const { kind, environments, scope } of cells) {
-      const cell = `${kind} limited to ${environments}, in ${scope}`;
-      const refusal = permits(actor(kind, environments), action, scope);
-      if (!MAY[action].includes(kind)) expect(refusal?.code, cell).toBe("forbidden");
-      else if (environments === null || scope === "any" || scope === PRODUCTION) expect(refusal, cell).toBeNull();
-      // An environment that is not the token's does not exist for it; what touches all of them is plainly forbidden.
-      else expect(refusal?.code, cell).toBe(scope === "all" ? "forbidden" : "environment_not_found");
-    }
+    const table = (decide: (cell: (typeof cells)[number]) => string | null) =>
+      cells.map((cell) => [cell.kind, cell.environments, cell.scope, decide(cell)]);
+    const decided = table(
+      ({ kind, environments, scope }) => permits(actor(kind, environments), action, scope)?.code ?? null,
+    );
+    expect(decided).toEqual(table((cell) => expected(action, cell)));
   });
 });
 

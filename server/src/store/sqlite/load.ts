@@ -60,7 +60,7 @@ export function loadLedger(queries: Queries, meta: Meta): StoredLedger {
     if (meta.entryFormat === ENTRY_FORMAT && compiled.checksum !== stored.checksum) {
       throw new StorageError("damaged", `The ruleset of ${key} does not add up to its stored checksum.`);
     }
-    environments.set(key, { key, ...stored, ...compiled, configurations: configurationsOf });
+    environments.set(key, { key, ...compiled, ...stored, configurations: configurationsOf });
   }
 
   const tokens = loadTokens(queries, reader);
@@ -74,7 +74,7 @@ export function loadLedger(queries: Queries, meta: Meta): StoredLedger {
   checkAuditHead(queries, meta);
   return {
     state,
-    changes: loadChanges(queries, reader, state, meta),
+    changes: loadChanges(queries, reader, state),
     chain: meta.chain,
     entryFormat: meta.entryFormat,
   };
@@ -152,7 +152,7 @@ function checkAuditHead(queries: Queries, meta: Meta): void {
   }
 }
 
-function loadChanges(queries: Queries, reader: RowReader, state: State, meta: Meta): StoredLedger["changes"] {
+function loadChanges(queries: Queries, reader: RowReader, state: State): StoredLedger["changes"] {
   const changes = new Map<EnvironmentKey, Commit[]>([...state.environments.keys()].map((key) => [key, []]));
   const rows = queries.build.selectFrom("change").selectAll().orderBy("environment").orderBy("revision");
   for (const row of queries.each(rows)) {
@@ -160,17 +160,15 @@ function loadChanges(queries: Queries, reader: RowReader, state: State, meta: Me
     const content = reader.row("change", documents.changeKey(environment, row.revision), row);
     changes.get(environment)?.push(documents.readChange(environment, row.revision, content));
   }
-  for (const [key, commits] of changes) checkContinuity(commits, state.environments.get(key), meta);
+  for (const [key, commits] of changes) checkContinuity(commits, state.environments.get(key));
   return changes;
 }
 
-function checkContinuity(commits: readonly Commit[], environment: EnvironmentState | undefined, meta: Meta): void {
+function checkContinuity(commits: readonly Commit[], environment: EnvironmentState | undefined): void {
   const last = commits.at(-1);
   if (!last || !environment) return;
   const whole = commits.every(({ revision }, index) => revision === last.revision - (commits.length - 1 - index));
-  const agrees =
-    last.revision === environment.revision &&
-    (last.checksum === environment.checksum || meta.entryFormat !== ENTRY_FORMAT);
+  const agrees = last.revision === environment.revision && last.checksum === environment.checksum;
   if (whole && agrees) return;
   throw new StorageError(
     "damaged",
