@@ -167,3 +167,208 @@ describe("LC-4 close() leaves nothing behind", () => {
     expect(flags.isEnabled("redis", "u-1")).toBe(when === "live" || when === "polling" || when === "leaving");
   });
 });
+
+describe("LC-70 listeners", () => {
+  it("that throw stop neither the others nor the client, and are counted", () => {
+    const world = worldWith(["redis", { percent: 0 }]);
+    world.serve();
+    const flags = start(world);
+    const heard: string[] = [];
+    flags.on("change", () => {
+      throw new Error("a bug of the application");
+    });
+    flags.on("change", () => heard.push("second"));
+    flags.on("status", () => {
+      throw new Error("another");
+    });
+    flags.on("error", ({ message }) => {
+      heard.push(message);
+      throw new Error("and in the one that would tell");
+    });
+    world.time.advance(100);
+    expect(flags.status().state).toBe("live");
+    expect(heard).toContain("second");
+    expect(heard).toContainEqual(expect.stringContaining("a bug of the application"));
+    expect(flags.status().counters.listenerErrors).toBeGreaterThan(3);
+  });
+
+  it("are called after the swap, and may close the client", async () => {
+    const world = worldWith(["redis", { percent: 0 }]);
+    const node = world.serve();
+    const flags = start(world);
+    world.time.advance(1_000);
+    let seen: boolean | undefined;
+    let closing: Promise<void> | undefined;
+    flags.on("change", () => {
+      seen = flags.isEnabled("redis", "u");
+      closing = flags.close();
+    });
+    world.origin.put(booleanFlag("redis"));
+    await world.time.advanceAsync(5_000);
+    await closing;
+    node.stop();
+    expect(seen).toBe(true);
+    expect(world.network.open).toBe(0);
+    expect(world.time.pending).toBe(0);
+  });
+
+  it("that stop hear no more; a function that listens twice stops once", () => {
+    const world = worldWith(["redis"]);
+    world.serve();
+    const flags = start(world);
+    let calls = 0;
+    const listener = (): void => {
+      calls += 1;
+    };
+    const stop = flags.on("change", listener);
+    flags.on("change", listener);
+    stop();
+    stop();
+    world.time.advance(100);
+    expect(calls).toBe(1);
+  });
+});
+
+describe("LC-71 status()", () => {
+  it("says in each state how things stand", () => {
+    const world = worldWith(["redis"]);
+    const node = world.serve();
+    const states: string[] = [];
+    const flags = start(world);
+    flags.on("status", ({ state, source, transport }) => states.push(`${state} ${source} ${transport}`));
+    expect(flags.status()).toEqual({
+      state: "connecting",
+      source: "defaults",
+      transport: "none",
+      since: world.time.clock.now(),
+      position: null,
+      ageMs: null,
+      stale: true,
+      lastError: null,
+      overrides: [],
+      issues: [],
+      counters: {
+        resyncs: 0,
+        malformed: 0,
+        refused: 0,
+        connections: 1,
+        listenerErrors: 0,
+        cacheErrors: 0,
+        dropped: 0,
+        pending: 0,
+        telemetryRestarts: 0,
+      },
+    });
+    world.time.advance(100);
+    for (const connection of node.connections) connection.close(1006);
+    world.network.server = NO_SERVER;
+    world.time.advance(10);
+    expect(states.slice(0, 3)).toEqual(["syncing defaults stream", "live live stream", "waiting live none"]);
+    expect(flags.status()).toMatchObject({ lastError: { code: "ECONNREFUSED" }, stale: false });
+  });
+
+  it("lists rules that cannot be judged", () => {
+    const rules = [
+      { id: "future", when: [{ attribute: "a", op: "sounds_like", values: ["x"] }], serve: { variant: "on" } },
+    ];
+    const world = worldWith(["redis", { entry: { rules } }]);
+    world.serve();
+    const flags = start(world);
+    world.time.advance(100);
+    expect(flags.status().issues).toEqual([expect.stringContaining("redis")]);
+    expect(flags.evaluate("redis", { key: "u", a: "x" })).toMatchObject({ detail: "unsupported:future" });
+  });
+});
+
+describe("LC-11, R15 whatever goes wrong, it never gives up", () => {
+  const failures: [string, (world: SdkWorld) => void][] = [
+    ...[
+      101, 200, 204, 301, 302, 307, 400, 401, 402, 403, 404, 407, 408, 409, 410, 418, 426, 429, 451, 500, 502, 503, 504,
+      599,
+    ].map((code): [string, (world: SdkWorld) => void] => [
+      `HTTP ${code}`,
+      ({ network }) => {
+        network.server = {
+          socket: (peer) => peer.refuse(code),
+          request: (_request, answer) => answer({ kind: "answered", status: code, headers: new Map(), body: "" }),
+        };
+      },
+    ]),
+    ...["ECONNREFUSED", "ENOTFOUND", "ETIMEDOUT", "CERT_HAS_EXPIRED", "SOMETHING_NEW"].map(
+      (code): [string, (world: SdkWorld) => void] => [
+        code,
+        ({ network }) => {
+          network.server = {
+            socket: (peer) => peer.fail(code),
+            request: (_request, answer) => answer({ kind: "failed", code }),
+          };
+        },
+      ],
+    ),
+    ...[
+      1000, 1001, 1002, 1003, 1006, 1008, 1009, 1011, 1012, 1013, 3000, 4000, 4399, 4400, 4401, 4403, 4409, 4429, 4499,
+      4500, 4510, 4599, 4999,
+    ].map((code): [string, (world: SdkWorld) => void] => [
+      `close ${code}`,
+      ({ network }) => {
+        network.server = {
+          socket: (peer) => {
+            peer.accept();
+            peer.close(code);
+          },
+          request: (_request, answer) => answer({ kind: "failed", code: "ECONNREFUSED" }),
+        };
+      },
+    ]),
+  ];
+
+  it.each(failures)("%s for two hours, then all is well", (_name, plant) => {
+    const world = worldWith(["redis"]);
+    const node = world.serve({ heartbeatMs: 1e12 });
+    plant(world);
+    const flags = start(world, { flushIntervalMs: 86_400_000 });
+    world.time.advance(2 * 3_600_000);
+    const attempts = world.network.attempts.length;
+    expect(attempts).toBeGreaterThan(20);
+    expect(flags.status().state).not.toBe("closed");
+    world.network.server = world.leadTo(node);
+    world.time.advance(300_100);
+    expect(flags.status().state).toBe("live");
+  });
+});
+
+describe("SD-09, R18 10,000 reconnects leave nothing behind", () => {
+  it("no timer, no socket, no growth", async () => {
+    const world = worldWith(["redis"]);
+    const node = world.serve({ heartbeatMs: 1e12 });
+    const flags = start(world);
+    const reconnect = (times: number): void => {
+      for (let time = 0; time < times; time += 1) {
+        for (const connection of node.connections) connection.close(1006);
+        world.time.advance(6_000);
+      }
+    };
+    reconnect(2_000);
+    const [pending, before] = [world.time.pending, await heapUsed(world)];
+    reconnect(8_000);
+    expect(flags.status().state).toBe("live");
+    expect(flags.status().counters.connections).toBeGreaterThanOrEqual(10_000);
+    expect(world.time.pending).toBeLessThanOrEqual(pending + 1);
+    expect(world.network.open).toBe(1);
+    expect(node.connections.size).toBe(1);
+    // 8,000 connections that left a kilobyte each would be 8 MB.
+    expect((await heapUsed(world)) - before).toBeLessThan(3_000_000);
+  });
+});
+
+/** After a collection. The world's own record of attempts is no part of the client. */
+async function heapUsed(world: SdkWorld): Promise<number> {
+  world.network.attempts.length = 0;
+  const { setFlagsFromString } = await import("node:v8");
+  const { runInNewContext } = await import("node:vm");
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  collect();
+  collect();
+  return process.memoryUsage().heapUsed;
+}

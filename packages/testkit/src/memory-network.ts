@@ -73,7 +73,7 @@ export interface MemoryNetwork {
   /** Sockets and requests that are open. */
   readonly open: number;
   /** Upgrade requests so far, with the fake time at which each came. */
-  readonly attempts: readonly { readonly at: number; readonly url: URL }[];
+  readonly attempts: { readonly at: number; readonly url: URL }[];
 }
 
 /** Nobody listens. */

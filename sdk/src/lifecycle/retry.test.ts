@@ -12,7 +12,7 @@ const attempt = (failure: Failure, more: Partial<Attempt> = {}): Attempt => ({
 });
 const NETWORK: Failure = { kind: "network", code: "ECONNREFUSED" };
 
-describe("LC-11 which failures are slow", () => {
+describe("LC-11, ST-65 which failures are slow", () => {
   const statuses = Array.from({ length: 500 }, (_, index) => 100 + index);
   it("knows every HTTP status from 100 to 599", () => {
     const slow = statuses.filter((status) => regimeOf({ kind: "refused", status }) === "slow");
@@ -72,7 +72,7 @@ describe("LC-10 full jitter, the cap before the jitter", () => {
   });
 });
 
-describe("LC-12 the first try after a connection that lived", () => {
+describe("LC-12, ST-63 the first try after a connection that lived", () => {
   it.each([
     [5_000, NETWORK, true],
     [4_999, NETWORK, false],

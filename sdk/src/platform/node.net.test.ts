@@ -83,7 +83,7 @@ describe("a client on real sockets", () => {
     expect(flags.status().state).toBe("closed");
   });
 
-  it("LC-20 sends the token in the header and nowhere else", async () => {
+  it("LC-20, ST-8 sends the token in the header and nowhere else", async () => {
     const server = await serve();
     await start(server).ready();
     const [upgrade] = server.requests;

@@ -106,7 +106,7 @@ it("ST-10, ST-42 a first snapshot makes the client live and is acknowledged", ()
   expect(first.heard).toEqual([{ type: "ack", revision: 1, heldMs: expect.any(Number) }]);
 });
 
-describe("LC-32 a patch applies only to the revision it follows", () => {
+describe("LC-32, ST-28 a patch applies only to the revision it follows", () => {
   it("drops what is old, also when it says something else (a rollback is A, B, A)", () => {
     const first = s.origin.put(booleanFlag("f0", { percent: 0 }));
     const second = s.origin.put(booleanFlag("f0", { percent: 100 }));
@@ -155,7 +155,7 @@ describe("LC-33 resyncs are rare, and go on until one succeeds", () => {
   });
 });
 
-describe("LC-34 a heartbeat finds what was lost", () => {
+describe("LC-34, ST-38 a heartbeat finds what was lost", () => {
   it("gives the last patch a second to arrive, then asks", () => {
     s.origin.kill("f0");
     s.say(heartbeat());
@@ -182,7 +182,7 @@ describe("LC-34 a heartbeat finds what was lost", () => {
   });
 });
 
-describe("LC-35 a frame that is not a valid message", () => {
+describe("LC-35, ST-30 a frame that is not a valid message", () => {
   it.each(["{", "", "[]", '{"type":"patch"}', '{"type":"snapshot","epoch":""}', null])(
     "%j ends the connection",
     (text) => {
@@ -218,7 +218,7 @@ describe("LC-35 a frame that is not a valid message", () => {
   });
 });
 
-describe("LC-36 a kill that overtakes", () => {
+describe("LC-36, ST-34, ST-35 a kill that overtakes", () => {
   it("acts at once, does not move the position, and is not acknowledged", () => {
     s.origin.put(booleanFlag("other"));
     const kill = s.origin.kill("f0");
@@ -292,7 +292,7 @@ describe("LC-36 a kill that overtakes", () => {
   });
 });
 
-describe("LC-30 a snapshot in parts counts when it is whole", () => {
+describe("LC-30, ST-29 a snapshot in parts counts when it is whole", () => {
   const parts = (): object[] => {
     const { flags, ...rest } = s.origin.snapshot();
     const entries = Object.entries(flags);
@@ -335,7 +335,7 @@ describe("LC-30 a snapshot in parts counts when it is whole", () => {
   );
 });
 
-describe("LC-31 never back", () => {
+describe("LC-31, ST-16, ST-17 never back", () => {
   it("refuses an older snapshot of the same epoch", () => {
     const old = s.origin.snapshot();
     s.say(s.origin.put(booleanFlag("f0", { percent: 0 })), old);
@@ -380,7 +380,7 @@ describe("LC-31 never back", () => {
   });
 });
 
-describe("LC-16 silence", () => {
+describe("LC-16, ST-40 silence", () => {
   it("drops a connection from which nothing came for 1.5 heartbeats, whatever the wall clock says", () => {
     s.world.time.advance(29_000);
     s.say(heartbeat());
@@ -434,7 +434,7 @@ describe("LC-37 acks", () => {
   });
 });
 
-describe("LC-18 replaced by another process with the same identity", () => {
+describe("LC-18, ST-21 replaced by another process with the same identity", () => {
   it("comes back without the resume token", () => {
     s.world.time.advance(6_000);
     s.peer().close(4409);
@@ -444,7 +444,7 @@ describe("LC-18 replaced by another process with the same identity", () => {
   });
 });
 
-describe("LC-14 the server's delay", () => {
+describe("LC-14, ST-64 the server's delay", () => {
   it("is obeyed when a fatal error announces it", () => {
     s.say({ type: "error", code: "overloaded", message: "busy", fatal: true, retryAfterMs: 8_000 });
     s.peer().close(4503);
@@ -456,7 +456,7 @@ describe("LC-14 the server's delay", () => {
   });
 });
 
-describe("LC-17 goaway", () => {
+describe("LC-17, ST-62, ST-31 goaway", () => {
   const goaway = { type: "goaway", reason: "shutdown", spreadMs: 3_000, deadlineMs: 8_000 };
 
   it("moves within the spread, listens to the old connection until the new one is welcomed, then drops its frames", () => {

@@ -58,7 +58,7 @@ describe("LC-60 exposures are counted by flag and variant", () => {
   });
 });
 
-describe("LC-61 one batch is in flight until it is acknowledged", () => {
+describe("LC-61, TE-14 one batch is in flight until it is acknowledged", () => {
   it("is sent again on the next connection, and merged once", () => {
     const { world, node, flags } = live();
     world.network.fate = (from, text) => (from === "server" && text.includes("telemetry_ack") ? "drop" : "deliver");
