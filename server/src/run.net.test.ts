@@ -51,7 +51,7 @@ function run(environment: Record<string, string> = {}, isTTY = false): Run {
     logged: () => logged,
     url,
     signal: () => {
-      for (const listener of [...listeners]) listener();
+      for (const listener of listeners) listener();
     },
   };
 }
@@ -66,7 +66,7 @@ async function openStream(url: string): Promise<WebSocket> {
   const stream = new WebSocket(`${url.replace("http", "ws")}/sdk/v1/stream`, SUBPROTOCOL, {
     headers: { authorization: `Bearer ${production}` },
   });
-  onTestFinished(() => void stream.terminate());
+  onTestFinished(() => stream.terminate());
   await new Promise((resolve, reject) => {
     stream.once("message", resolve);
     stream.once("error", reject);
@@ -152,7 +152,7 @@ describe("a server that cannot start", () => {
     const server = run({ BUNTING_LOG_LEVEL: "loud", BUNTING_DATA_DIR: path.join(dataDir, "untouched") });
     expect(await server.exitCode).toBe(2);
     expect(server.said()).toContain("BUNTING_LOG_LEVEL must be one of");
-    expect(() => statSync(path.join(dataDir, "untouched"))).toThrow();
+    expect(() => statSync(path.join(dataDir, "untouched"))).toThrow("ENOENT");
   });
 });
 
@@ -177,7 +177,7 @@ describe("a signal", () => {
 
     stream.close();
     expect(await server.exitCode).toBe(0);
-    await expect(fetch(`${url}/healthz`)).rejects.toThrow();
+    await expect(fetch(`${url}/healthz`)).rejects.toThrow("fetch failed");
   });
 
   it("waits for the answer to a request that is under way", async () => {

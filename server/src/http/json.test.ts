@@ -162,7 +162,10 @@ describe("a JSON body is read strictly", () => {
 describe("whatever the bytes are", () => {
   /** JSON with a few bytes exchanged: close enough to valid to reach every branch. */
   const damaged = fc
-    .tuple(fc.json({ maxDepth: 6 }), fc.array(fc.tuple(fc.nat(), fc.constantFrom(...'{}[]",:\\u0-1.e ntf\0\x80\xff'))))
+    .tuple(
+      fc.json({ maxDepth: 6 }),
+      fc.array(fc.tuple(fc.nat(), fc.constantFrom(...Array.from('{}[]",:\\u0-1.e ntf\0\x80\xff')))),
+    )
     .map(([text, edits]) => {
       const result = bytes(text);
       for (const [at, character] of edits) if (result.length > 0) result[at % result.length] = character.charCodeAt(0);

@@ -73,7 +73,7 @@ class Scanner {
   }
 
   #value(): void {
-    switch (this.#text[this.#at]) {
+    switch (this.#text.charAt(this.#at)) {
       case "{":
         return this.#object();
       case "[":

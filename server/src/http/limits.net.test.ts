@@ -291,21 +291,3 @@ describe("default deny is decided on the matched route", () => {
     }
   });
 });
-
-describe("the listener", () => {
-  it("waits for nobody longer than it should", async () => {
-    const { createListener } = await import("./listener.ts");
-    const { createApp } = await import("./app.ts");
-    const server = createListener(
-      { hono: { fetch: () => new Response() } } as unknown as ReturnType<typeof createApp>,
-      () => "req_1",
-    );
-    expect(server).toMatchObject({
-      headersTimeout: 10_000,
-      requestTimeout: 30_000,
-      keepAliveTimeout: 5_000,
-      maxHeadersCount: 65,
-    });
-    server.close();
-  });
-});

@@ -20,7 +20,9 @@ import {
   tokenPage,
   token as tokenSchema,
 } from "@bunting/contracts";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { SUBPROTOCOL } from "@bunting/contracts/literals";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { WebSocket } from "ws";
 import type { z } from "zod";
 import { type Reply, type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
@@ -206,6 +208,62 @@ describe("kill, restore, reshuffle", () => {
 });
 
 describe("receipts and instances", () => {
+  /** An SDK that says it has applied whatever it is sent. */
+  async function openStream(): Promise<WebSocket> {
+    const stream = new WebSocket(
+      `${under.url.replace("http", "ws")}/sdk/v1/stream?instance=shop-7&boot=b1`,
+      SUBPROTOCOL,
+      {
+        headers: { authorization: `Bearer ${under.firstRun.sdkTokens.development}` },
+      },
+    );
+    onTestFinished(() => stream.terminate());
+    stream.on("message", (data: Buffer) => {
+      const message = JSON.parse(data.toString()) as { type: string; revision?: number };
+      if (["welcome", "snapshot", "patch", "kill"].includes(message.type)) {
+        stream.send(JSON.stringify({ type: "ack", revision: message.revision, heldMs: 0 }));
+      }
+    });
+    await new Promise((resolve) => stream.once("message", resolve));
+    return stream;
+  }
+
+  it("a kill that waits is proved by who applied it", async () => {
+    await createFlag("proved");
+    await openStream();
+    const killed = await under.request("POST", "/api/v1/environments/development/flags/proved/kill?waitMs=10000", {
+      body: { reason: "x" },
+    });
+    const { receipt: proof, position } = read(killed, 200, flagChange);
+    expect(proof).toMatchObject({
+      connected: 1,
+      applied: 1,
+      pendingCount: 0,
+      complete: true,
+      revision: position.revision,
+    });
+    expect(proof?.latencyMs?.max).toBeGreaterThanOrEqual(0);
+
+    const { items } = read(await under.request("GET", "/api/v1/environments/development/instances"), 200, instancePage);
+    expect(items).toEqual([expect.objectContaining({ instance: "shop-7", boot: "b1", connected: true, backlog: 0 })]);
+    const one = read(await under.request("GET", "/api/v1/environments/development"), 200, environmentSchema);
+    expect(one.connectedInstances).toBe(1);
+  });
+
+  it("a kill that does not wait says who is pending", async () => {
+    await createFlag("unproved");
+    const stream = await openStream();
+    stream.removeAllListeners("message"); // from here on it says nothing
+    const killed = await under.request("POST", "/api/v1/environments/development/flags/unproved/kill", {
+      body: { reason: "x" },
+    });
+    expect(read(killed, 200, flagChange).receipt).toMatchObject({
+      complete: false,
+      pendingCount: 1,
+      pending: [{ instance: "shop-7" }],
+    });
+  });
+
   it("answer receipt_expired for a revision that does not exist", async () => {
     expect((await under.request("GET", "/api/v1/environments/production/receipts/999999")).body.code).toBe(
       "receipt_expired",
