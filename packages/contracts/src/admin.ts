@@ -309,3 +309,4 @@ export const exposuresResponse = z
     variants: z.record(z.string(), z.int()),
   })
   .meta({ id: "Exposures" });
+export type Exposures = z.infer<typeof exposuresResponse>;
