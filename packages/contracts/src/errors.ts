@@ -290,7 +290,8 @@ export const ERRORS = define({
   },
   token_scope_invalid: {
     status: 422,
-    meaning: "The token would have no environment, several where one is needed, or more rights than the one that creates it.",
+    meaning:
+      "The token would have no environment, several where one is needed, or more rights than the one that creates it.",
     normal: "Never.",
     remedy: "Server and client tokens take exactly one environment; stay within your own.",
     retryable: false,
@@ -422,7 +423,8 @@ export const ERRORS = define({
   },
   position_ahead: {
     status: 503,
-    meaning: "The client holds a revision of this epoch that this server does not have, and a new epoch cannot begin yet.",
+    meaning:
+      "The client holds a revision of this epoch that this server does not have, and a new epoch cannot begin yet.",
     normal: "For a minute, while a server was restored twice.",
     remedy: "The client keeps its state and retries after `Retry-After`.",
     retryable: true,

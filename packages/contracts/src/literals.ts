@@ -61,6 +61,81 @@ export const EVALUATION_ERROR_CODES = [
 
 export const TOKEN_KINDS = ["admin", "operator", "viewer", "server", "client"] as const;
 
+/** States of a rollout. The last three are ends of an attempt; only `retry` leads out of the last two. */
+export const ROLLOUT_STATES = [
+  "pending",
+  "running",
+  "paused",
+  "awaiting_approval",
+  "completed",
+  "rolled_back",
+  "aborted",
+] as const;
+
+/** What a person can ask of a rollout. */
+export const ROLLOUT_COMMANDS = [
+  "start",
+  "pause",
+  "resume",
+  "promote",
+  "rollback",
+  "abort",
+  "approve",
+  "reject",
+  "retry",
+] as const;
+
+/** Of one analysis. Only an affirmative pass promotes. */
+export const VERDICTS = ["pass", "fail", "hold"] as const;
+
+export const HOLD_CAUSES = [
+  "insufficient_data",
+  "no_data",
+  "measurement_error",
+  "sample_ratio_mismatch",
+  "inconclusive",
+  "suspect",
+  "environment",
+  "guardrail_hold",
+  "baking",
+  "outside_window",
+  "awaiting_approval",
+  "flag_changed",
+  "flag_killed",
+  "manual",
+] as const;
+
+export const DECISION_ACTIONS = [
+  "none",
+  "start",
+  "promote",
+  "complete",
+  "ask_approval",
+  "rollback",
+  "kill",
+  "abort",
+  "pause",
+  "resume",
+  "retry",
+  "approve",
+  "reject",
+  "notify",
+] as const;
+
+/** What a failing guardrail does. */
+export const GUARDRAIL_ACTIONS = ["rollback", "hold", "alert", "kill"] as const;
+
+export const WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
+
+/** Units are hashed into this many groups, apart from their assignment, so that clustering shows as variance between them. */
+export const EVIDENCE_GROUPS = 32;
+
+/** Length of an evidence interval, ms. */
+export const EVIDENCE_INTERVAL_MS = 10_000;
+
+/** Rungs of the latency ladder, ms: how many outcomes of a group were slower. */
+export const LATENCY_LADDER_MS = [10, 20, 50, 100, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000, 10_000] as const;
+
 /** Object keys that are refused wherever a caller chooses a key: they name parts of JavaScript's prototype machinery. */
 export const RESERVED_KEYS = ["__proto__", "constructor", "prototype"] as const;
 
@@ -133,6 +208,21 @@ export const LIMITS = {
   prerequisitesPerConfiguration: 16,
   prerequisiteDepth: 10,
   bucketByAttributes: 8,
+
+  stagesPerPlan: 20,
+  guardrailsPerPlan: 32,
+  /** Thirty days. */
+  planSeconds: 30 * 24 * 60 * 60,
+  /** A metric query, as in PromQL. */
+  queryBytes: 2048,
+  /** Largest count of one cell: sums of a million of them are still exact. */
+  evidenceCount: 2 ** 32,
+  evidenceCells: 400,
+  sketchBins: 871,
+  ladderEntries: 448,
+  metricsPerRollout: 16,
+  breakersPerBatch: 64,
+  gaugesPerBatch: 32,
 
   contextBytes: 64 * 1024,
   contextAttributes: 256,

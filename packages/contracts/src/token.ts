@@ -3,7 +3,8 @@ import { environmentKey, instant, text } from "./key.ts";
 import { LIMITS, TOKEN_KINDS } from "./literals.ts";
 
 /** `bnt_<kind>_<id, 12 base-62>_<secret, 43 base-62><checksum of all before, CRC-32 as 6 base-62>`. */
-export const TOKEN_PATTERN: RegExp = /^bnt_(admin|operator|viewer|server|client)_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})$/;
+export const TOKEN_PATTERN: RegExp =
+  /^bnt_(admin|operator|viewer|server|client)_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})$/;
 
 export const tokenKind = z.enum(TOKEN_KINDS);
 export type TokenKind = z.infer<typeof tokenKind>;

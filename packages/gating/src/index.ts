@@ -1,0 +1,1 @@
+export { dispersion, GROUP_COUNT, type GroupCounts, pearsonDispersion, robustLogEvidence } from "./dispersion.ts";
