@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { LIMITS } from "@bunting/contracts/literals";
 import type { Clock, Logger, Random, Scheduler } from "../ports.ts";
 import { ENTRY_FORMAT } from "../ruleset/entry.ts";
@@ -79,6 +79,7 @@ function openAt(
   options: LedgerOptions,
   founding: { readonly epoch: string; readonly entryFormat: number } | null,
 ): Ledger {
+  const hadLog = existsSync(`${file}-wal`);
   const database = openDatabase(file);
   try {
     const { onMigrationStatement } = options.failpoints ?? {};
@@ -101,18 +102,21 @@ function openAt(
     return new StoredLedger(parts);
   } catch (error) {
     database.close();
-    throw explain(error, file);
+    throw explain(error, file, hadLog);
   }
 }
 
-function explain(error: unknown, file: string): Error {
+function explain(error: unknown, file: string, hadLog: boolean): Error {
   if (!(error instanceof StorageError)) return explainOpening(error, file);
   if (error.kind === "full") {
     return new StartupError("disk_full", `The volume of ${file} is full. Free some space and start again.`, error);
   }
+  const remedy = hadLog
+    ? `If this is a backup that was put in place, remove ${file}-wal, which is of the database before it; else put a backup in its place.`
+    : "Put a backup in its place.";
   return new StartupError(
     "database_corrupt",
-    `${file} is damaged. ${error.message} Put a backup in its place; docs/operating/storage.md says how.`,
+    `${file} is damaged. ${error.message} ${remedy} docs/operating/storage.md says how.`,
     error,
   );
 }

@@ -35,11 +35,13 @@ beforeAll(() => {
   ledger.execute(putSegmentOf("staff", [{ attribute: "email", op: "ends_with", values: ["@example.com"] }]), actor());
   folder.close();
   older = readFileSync(folder.file("bunting.db"));
+  copyFileSync(folder.file("bunting.db"), folder.file("older.db"));
   const again = folder.open().ledger;
   for (let index = 0; index < 40; index += 3) {
     again.execute(patchOf(`flag-${index}`, { fallthrough: { split: { on: 10, off: 90 } } }), actor());
   }
   again.execute(killOf("flag-1"), actor());
+  again.execute({ type: "revoke_token", id: [...again.state.tokens.keys()].sort()[0] ?? "" }, actor());
   facts = factsOf(again.state);
   audit = JSON.stringify(again.audit({ before: null, limit: 200, environments: null }));
   folder.close();
@@ -128,8 +130,13 @@ describe("R36 damage on the disk is noticed before anybody is served", () => {
       "start",
     ],
     [
-      "a token that came back to life",
-      `UPDATE token SET content = replace(content, '"revokedAt":null', '"revokedAt": null') WHERE key = (SELECT min(key) FROM token)`,
+      "a token that was given more rights",
+      `UPDATE token SET content = replace(content, '"kind":"server"', '"kind":"admin"')`,
+      "start",
+    ],
+    [
+      "a revocation that was lost, its row being right in itself",
+      "UPDATE token SET (content, checksum) = (SELECT content, checksum FROM older.token AS o WHERE o.key = token.key)",
       "start",
     ],
     [
@@ -159,6 +166,7 @@ describe("R36 damage on the disk is noticed before anybody is served", () => {
   it.each(edits)("finds %s", (_, sql, when) => {
     writeFileSync(folder.file("bunting.db"), whole);
     const database = new Database(folder.file("bunting.db"));
+    database.prepare("ATTACH ? AS older").run(folder.file("older.db"));
     database.exec(sql);
     database.close();
     const edited = readFileSync(folder.file("bunting.db"));
