@@ -26,7 +26,14 @@ import {
   startServerProcess,
 } from "@bunting/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type CommandOptions, type CommandOutcome, FROM_SOURCES, packProgram, runCommand } from "./command-line.ts";
+import {
+  type CommandOptions,
+  type CommandOutcome,
+  FROM_SOURCES,
+  installProgram,
+  packProgram,
+  runCommand,
+} from "./command-line.ts";
 
 let server: ServerProcess;
 let folder: string;
@@ -146,6 +153,20 @@ describe("flags", () => {
     expect((await bunting("flag archive walk")).exitCode).toBe(2);
     expect((await answered("flag archive walk --yes", flag)).archivedAt).not.toBeNull();
     expect((await bunting("flag list --archived")).out).toContain("walk");
+  });
+
+  it("show how often each variant was served", async () => {
+    await bunting("flag create counted");
+    const [shop] = await connect(["shop-1"]);
+    const cells = [
+      { flag: "counted", variant: "on", exposures: 1_250 },
+      { flag: "counted", variant: "off", exposures: 3 },
+    ];
+    const batch = { instance: "shop-1", boot: "shop-1-1", sequence: 1, from: 0, to: 1, ageMs: 0, cells };
+    shop?.send({ type: "telemetry", batch });
+    await shop?.next("telemetry_ack");
+    expect((await bunting("flag show counted --env production")).out).toMatch(/served since .* UTC {2}.*on 1,250/);
+    expect((await bunting("flag show counted --env staging")).out).not.toContain("served since");
   });
 
   it("of another type name their variants; the last one is the off variant", async () => {
@@ -437,21 +458,20 @@ describe("the program", () => {
     expect((await bunting("serve")).err).toContain("better-sqlite3");
   });
 
-  it("serves until it is told to stop, and says why it cannot", async () => {
-    const dataFolder = path.join(folder, "served");
+  it("serves from the package alone until it is told to stop, and says why it cannot", async () => {
+    const installed = installProgram(path.join(folder, "packed"), path.join(folder, "installed"));
     const child = await startChild({
       command: process.execPath,
-      args: [...FROM_SOURCES, "serve", "--port", "0", "--data-dir", dataFolder],
+      args: [...installed, "serve", "--port", "0", "--data-dir", path.join(folder, "served")],
       env: process.env,
     });
     const [, url = ""] = await child.printed(/serves (http:\/\/[\d.]+:\d+)/, 60_000);
-    const { exitCode, err } = await bunting(
-      `serve --port ${new URL(url).port} --data-dir ${folder}/other`,
-      {},
-      FROM_SOURCES,
-    );
-    expect([exitCode, err]).toEqual([1, expect.stringMatching(/Port \d+ on 127\.0\.0\.1 is taken/)]);
-    expect(await bunting("serve --port many", {}, FROM_SOURCES)).toMatchObject({ exitCode: 2 });
+    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+    expect(await (await fetch(`${url}/docs`)).text()).toContain("swagger-ui");
+
+    const second = await bunting(`serve --port ${new URL(url).port} --data-dir ${folder}/other`, {}, installed);
+    expect(second).toMatchObject({ exitCode: 1, err: expect.stringMatching(/Port \d+ on 127\.0\.0\.1 is taken/) });
+    expect(await bunting("serve --port many", {}, installed)).toMatchObject({ exitCode: 2 });
     expect(await child.end("SIGTERM")).toEqual({ code: 0, signal: null });
   });
 });

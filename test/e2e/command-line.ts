@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { cpSync } from "node:fs";
+import { cpSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 
@@ -34,6 +34,13 @@ export async function packProgram(folder: string): Promise<readonly string[]> {
   if (exitCode !== 0) throw new Error(`The command line could not be packed.\n${err}`);
   for (const name of ["package.json", "bin"])
     cpSync(path.join(ROOT, "packages/cli", name), path.join(folder, name), { recursive: true });
+  return [path.join(folder, "bin/bunting.js")];
+}
+
+/** What was packed, as it lies after its dependencies were installed as well. */
+export function installProgram(packed: string, folder: string): readonly string[] {
+  cpSync(packed, folder, { recursive: true });
+  symlinkSync(path.join(ROOT, "packages/cli/node_modules"), path.join(folder, "node_modules"));
   return [path.join(folder, "bin/bunting.js")];
 }
 

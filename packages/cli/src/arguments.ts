@@ -91,7 +91,7 @@ export interface Assignment {
 }
 
 /** `name=value`; the value may hold further equals signs. */
-export function parseAssignment(text: string, example = "name=value"): Assignment {
+function parseAssignment(text: string, example = "name=value"): Assignment {
   const index = text.indexOf("=");
   if (index < 1) throw new InvalidArgumentError(`Write it as ${example}.`);
   return { name: text.slice(0, index).trim(), value: text.slice(index + 1).trim() };

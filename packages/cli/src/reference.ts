@@ -9,7 +9,7 @@ const JSON_ANSWERS: Readonly<Record<string, string>> = {
   reshuffle: "`FlagChange`",
   "flag list": "`{ environment, items: [{ flag: Flag, configuration: ConfigurationView or null }] }`",
   "flag show":
-    "`{ flag: Flag, environments: [{ environment, connectedInstances, configuration: ConfigurationView, exposures }] }`",
+    "`{ flag: Flag, environments: [{ environment, connectedInstances, configuration: ConfigurationView, exposures: Exposures or null }] }`",
   "flag create": "`Flag`",
   "flag set":
     "`{ environment, flag, before: ConfigurationView, after: ConfigurationView, receipt }`; `receipt` is null without `--wait`",

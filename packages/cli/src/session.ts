@@ -73,7 +73,7 @@ export async function confirmed(given: boolean | undefined, question: string, { 
 }
 
 /** Text of a file, or of standard input for `-`. */
-export function readGivenFile(path: string, { world }: Pick<Session, "world">): string {
+function readGivenFile(path: string, { world }: Pick<Session, "world">): string {
   const text = world.readFile(path);
   if (text === undefined) throw usageFailure(`There is no file ${path}.`);
   return text;

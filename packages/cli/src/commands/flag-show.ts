@@ -2,6 +2,7 @@ import {
   type ConfigurationView,
   configurationView,
   type Environment,
+  type Exposures,
   environmentPage,
   exposuresResponse,
   type Flag,
@@ -13,7 +14,7 @@ import { parseKey } from "../arguments.ts";
 import { renderConfiguration, stateOf } from "../output/configuration.ts";
 import { renderDefinition } from "../output/definition.ts";
 import type { Theme } from "../output/theme.ts";
-import { counted, formatCount } from "../output/words.ts";
+import { counted, formatCount, formatInstant } from "../output/words.ts";
 import { paths } from "../paths.ts";
 import type { Session } from "../session.ts";
 
@@ -21,8 +22,8 @@ interface ShownEnvironment {
   readonly environment: string;
   readonly connectedInstances: number;
   readonly configuration: ConfigurationView;
-  /** By variant, as the SDKs report; null where the server counts none. */
-  readonly exposures: Readonly<Record<string, number>> | null;
+  /** As the SDKs report them; null where the server counts none. */
+  readonly exposures: Exposures | null;
 }
 
 interface ShownFlag {
@@ -69,7 +70,7 @@ async function showEnvironment(
     environment: environment.key,
     connectedInstances: environment.connectedInstances,
     configuration: configuration.value,
-    exposures: exposures?.value.variants ?? null,
+    exposures: exposures?.value ?? null,
   };
 }
 
@@ -85,14 +86,19 @@ function renderEnvironment(
   variants: readonly string[],
   theme: Theme,
 ): string {
-  const served = Object.entries(exposures ?? {}).map(([variant, count]) => `${variant} ${formatCount(count)}`);
+  const served = Object.entries(exposures?.variants ?? {}).map(
+    ([variant, count]) => `${variant} ${formatCount(count)}`,
+  );
+  const since = exposures ? formatInstant(new Date(exposures.sinceMs).toISOString()) : "";
   return [
     `${theme.paint("strong", environment)}  ${stateOf(configuration, theme)}  ${theme.paint(
       "faint",
       `version ${configuration.version}, ${counted(connectedInstances, "instance")}`,
     )}`,
     indented(renderConfiguration(configuration, variants, theme)),
-    ...(served.length === 0 ? [] : [indented(`${theme.paint("faint", "served so far")}  ${served.join(", ")}`)]),
+    ...(served.length === 0
+      ? []
+      : [indented(`${theme.paint("faint", `served since ${since} UTC`)}  ${served.join(", ")}`)]),
   ].join("\n");
 }
 

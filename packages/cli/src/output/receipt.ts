@@ -20,7 +20,7 @@ export function receiptLine(receipt: Receipt): string {
 }
 
 /** Who has not applied it, by name. */
-export function pendingList(receipt: Receipt, theme: Theme): string {
+function pendingList(receipt: Receipt, theme: Theme): string {
   const shown = table(receipt.pending, pendingColumns(receipt, theme), theme, "");
   const hidden = receipt.pendingCount - receipt.pending.length;
   return hidden > 0 ? `${shown}\n… and ${formatCount(hidden)} more` : shown;
