@@ -7,7 +7,8 @@ describe("public types are written out, and equal to what they stand for", () =>
   it("those of the contracts", () => {
     expectTypeOf<Reason>().toEqualTypeOf<contracts.Reason>();
     expectTypeOf<EvaluationErrorCode>().toEqualTypeOf<contracts.EvaluationErrorCode>();
-    expectTypeOf<Required<Position>>().branded.toEqualTypeOf<contracts.Position>();
+    expectTypeOf<contracts.Position>().toExtend<Position>();
+    expectTypeOf<keyof Position>().toEqualTypeOf<keyof contracts.Position>();
     expectTypeOf<contracts.EvaluationResult>().toExtend<Pick<Evaluation, "value" | "variant" | "reason" | "detail">>();
     expectTypeOf<Pick<Evaluation, "variant" | "reason" | "detail" | "errorCode">>().toExtend<
       Omit<contracts.EvaluationResult, "value">

@@ -131,7 +131,7 @@ class ClientRunner implements Runner, Serving {
   freshness(): { readonly ageMs: number | null; readonly stale: boolean } {
     const { clock } = this.platform;
     if (this.confirmedAt !== null) {
-      const ageMs = clock.monotonic() - this.confirmedAt;
+      const ageMs = Math.round(clock.monotonic() - this.confirmedAt);
       return { ageMs, stale: this.state.name !== "live" && ageMs > this.options.staleAfterMs };
     }
     const { savedAt } = this.beginning;

@@ -62,13 +62,14 @@ export function createEvaluator<Who>(serving: Serving, identify: ((user: Who) =>
       const { table } = serving;
       const served = table.flags.get(key);
       const { ageMs, stale } = serving.freshness();
-      const at = { revision: table.revision, ageMs };
-      if (served === undefined) return { ...evaluateMissing(serving, key), ...at };
+      const { revision } = table;
+      if (served === undefined) return { ...evaluateMissing(serving, key), revision, ageMs };
       const decision = served.forced === NOT_FORCED ? served.flag.decide(subjectOf(user)) : served.forced;
       count(served, variantIndexOf(decision));
-      const described = served.flag.describe(decision);
-      const isStale = stale && described.reason !== "ERROR" && served.forced === NOT_FORCED;
-      return { ...described, ...(isStale && { reason: "STALE" }), ...at };
+      const { value, variant, reason, detail, errorCode } = served.flag.describe(decision);
+      if (errorCode !== undefined) return { value, variant, reason, detail, revision, ageMs, errorCode };
+      const isStale = stale && served.forced === NOT_FORCED;
+      return { value, variant, reason: isStale ? "STALE" : reason, detail, revision, ageMs };
     },
   };
 }
