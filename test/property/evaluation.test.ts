@@ -242,6 +242,8 @@ describe("EV-11 only own properties are read", () => {
     for (const flag of flags) {
       expect(flag.decide(new User())).toBe(flag.decide({}));
       expect(flag.decide({ key: "u", a: Object.create({ b: "x" }) as object })).toBe(flag.decide({ key: "u", a: {} }));
+      const hollow = Object.setPrototypeOf(Object.assign([], { length: 1 }), { 0: "x" }) as unknown[];
+      expect(flag.decide({ key: "u", a: hollow })).toBe(flag.decide({ key: "u", a: [null] }));
     }
   });
 });
