@@ -3,7 +3,7 @@ import type { AuditEntry } from "@bunting/contracts";
 import { canonicalJson } from "@bunting/engine";
 
 /** What the first entry names as its predecessor. */
-export const GENESIS_HASH = "0".repeat(64);
+const GENESIS_HASH = "0".repeat(64);
 
 /** Everything of an entry but its place in the chain. */
 export type AuditFacts = Omit<AuditEntry, "number" | "previousHash" | "hash">;

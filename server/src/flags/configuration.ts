@@ -23,7 +23,7 @@ import { keysOf, namedVariants } from "./usage.ts";
 export type Settings = Omit<Configuration, "killed" | "salt" | "cohort" | "version">;
 
 /** How a new flag starts: enabled, with everyone on the off variant. */
-export function initialSettings(flag: Flag, draft: InitialConfiguration = {}): Settings {
+function initialSettings(flag: Flag, draft: InitialConfiguration = {}): Settings {
   const offVariant = draft.offVariant ?? defaultOffVariant(flag);
   return {
     enabled: draft.enabled ?? true,

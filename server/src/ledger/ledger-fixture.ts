@@ -36,7 +36,7 @@ export function actor(kind: Actor["kind"] = "admin", environments: readonly Envi
 }
 
 /** A flag as it comes out of the request parser. */
-export function flagDraftOf(key: string, fields: object = {}): CreateFlagRequest {
+function flagDraftOf(key: string, fields: object = {}): CreateFlagRequest {
   return createFlagRequest.parse({ key, ...fields });
 }
 

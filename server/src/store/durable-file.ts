@@ -38,7 +38,7 @@ export function syncFile(file: string): void {
 }
 
 /** Makes the names in a folder durable. Windows cannot, and does not need it. */
-export function syncFolder(folder: string): void {
+function syncFolder(folder: string): void {
   if (process.platform === "win32") return;
   const descriptor = openSync(folder, "r");
   try {

@@ -71,6 +71,6 @@ export class Authenticator {
   }
 }
 
-export function actorOf(token: StoredToken, requestId: string): Actor {
+function actorOf(token: StoredToken, requestId: string): Actor {
   return { token: token.id, kind: token.kind, name: token.name, environments: token.environments, requestId };
 }
