@@ -46,7 +46,9 @@ describe("the first start", () => {
     const { ledger, firstRun } = folder.open();
     expect([...ledger.state.environments.keys()]).toEqual(["production", "staging", "development"]);
     expect(JSON.parse(readFileSync(folder.file("first-run.json"), "utf8"))).toEqual(firstRun);
-    expect(statSync(folder.file("first-run.json")).mode & 0o777).toBe(0o600);
+    for (const file of ["first-run.json", "bunting.db", "bunting.db-wal", "head.json", "ballast"]) {
+      expect([file, statSync(folder.file(file)).mode & 0o777]).toEqual([file, 0o600]);
+    }
 
     const authenticator = new Authenticator({
       clock: time.clock,
@@ -323,6 +325,7 @@ describe("a backup", () => {
     for (const suffix of ["-wal", "-shm", "-journal", ".tmp"]) {
       expect(existsSync(folder.file(`backup.db${suffix}`))).toBe(false);
     }
+    expect(statSync(folder.file("backup.db")).mode & 0o777).toBe(0o600);
     const copy = new Database(folder.file("backup.db"), { readonly: true });
     expect(copy.pragma("integrity_check", { simple: true })).toBe("ok");
     copy.close();

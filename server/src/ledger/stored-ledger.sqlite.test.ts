@@ -1,10 +1,10 @@
-import type { EnvironmentKey, Ruleset } from "@bunting/contracts";
+import { configurationDraft, type EnvironmentKey, type Ruleset } from "@bunting/contracts";
 import { applyOperations, rulesetChecksum } from "@bunting/engine";
 import { createFakeTime, createSeededRandom, type FakeTime } from "@bunting/testkit";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isIntact } from "../audit/chain.ts";
-import type { Command, Idempotency, Outcome } from "./command.ts";
+import type { Actor, Command, Idempotency, Outcome } from "./command.ts";
 import type { ClosingEvent, Ledger } from "./ledger.ts";
 import {
   actor,
@@ -229,14 +229,76 @@ describe("R11 several editors of one version", () => {
 });
 
 describe("GV-01 permission is checked where the change is committed", () => {
-  it("for a token limited to another environment, which learns nothing", () => {
+  const inEnvironment = (environment: EnvironmentKey): Command[] => [
+    { type: "archive_environment", environment },
+    { ...put("a"), environment } as Command,
+    patchOf("a", { enabled: false }, { environment }),
+    { ...killOf("a"), environment } as Command,
+    { ...restoreOf("a"), environment } as Command,
+    { type: "reshuffle", environment, flag: flagKeyOf("a"), reason: "r", cohort: null },
+  ];
+  const everywhere: Command[] = [
+    { type: "create_environment", key: "qa" as EnvironmentKey, name: "" },
+    createFlag("b"),
+    { type: "patch_flag", flag: flagKeyOf("a"), patch: { description: "x" }, ifVersion: null } as unknown as Command,
+    { type: "archive_flag", flag: flagKeyOf("a"), ifVersion: null },
+    putSegmentOf("s", [{ attribute: "a", op: "exists", values: [true] }]),
+    { type: "delete_segment", segment: segmentKeyOf("s"), ifVersion: null },
+  ];
+  const ofTokens: Command[] = [createTokenOf({}), { type: "revoke_token", id: "none" }];
+
+  function put(flag: string): Omit<Extract<Command, { type: "put_configuration" }>, "environment"> {
+    const draft = { enabled: false, offVariant: "off", bucketBy: ["key"], pins: {}, prerequisites: [], rules: [] };
+    return {
+      type: "put_configuration",
+      flag: flagKeyOf(flag),
+      draft: configurationDraft.parse({ ...draft, fallthrough: { variant: "off" } }),
+      ifVersion: null,
+    };
+  }
+
+  /** The refusals that say no more than "not you". */
+  const turnedAway = (command: Command, by: Actor): string | null => {
+    const outcome = ledger.execute(command, by);
+    if (outcome.ok || !["forbidden", "environment_not_found"].includes(outcome.refusal.code)) return null;
+    return outcome.refusal.code;
+  };
+
+  it.each(["viewer", "server", "client"] as const)("a %s token changes nothing at all", (kind) => {
     run(createFlag("a"));
-    const limited = actor("operator", [STAGING]);
-    expect(ledger.execute(killOf("a"), limited)).toMatchObject({ refusal: { code: "environment_not_found" } });
-    expect(ledger.execute(createFlag("b"), actor("admin", [STAGING]))).toMatchObject({
-      refusal: { code: "forbidden" },
-    });
-    expect(revisionOf(PRODUCTION)).toBe(1);
+    const { state } = ledger;
+    for (const command of [...inEnvironment(PRODUCTION), ...everywhere, ...ofTokens]) {
+      expect([command.type, turnedAway(command, actor(kind))]).toEqual([command.type, "forbidden"]);
+    }
+    expect(ledger.state).toBe(state);
+  });
+
+  it.each(["admin", "operator"] as const)("a %s token changes nothing outside its environments", (kind) => {
+    run(createFlag("a"));
+    const { state } = ledger;
+    const limited = actor(kind, [STAGING]);
+    for (const command of inEnvironment(PRODUCTION)) {
+      const isAllowed =
+        kind === "admin" || ["put_configuration", "patch_configuration", "kill", "restore"].includes(command.type);
+      expect([command.type, turnedAway(command, limited)]).toEqual([
+        command.type,
+        isAllowed ? "environment_not_found" : "forbidden",
+      ]);
+    }
+    for (const command of everywhere) expect(turnedAway(command, limited)).toBe("forbidden");
+    expect(ledger.state).toBe(state);
+  });
+
+  it("an admin may do all of it, an operator kill, restore and ramp", () => {
+    run(createFlag("a"));
+    const operator = actor("operator", [PRODUCTION]);
+    expect(run(ramp("a", 5), operator).commits).toHaveLength(1);
+    expect(run(killOf("a"), operator).commits).toHaveLength(1);
+    expect(run(restoreOf("a"), operator).commits).toHaveLength(1);
+    expect(turnedAway(patchOf("a", { enabled: false }), operator)).toBe("forbidden");
+    for (const command of [...ofTokens, ...inEnvironment(STAGING).slice(1), ...everywhere]) {
+      expect([command.type, turnedAway(command, actor())]).toEqual([command.type, null]);
+    }
   });
 });
 

@@ -436,8 +436,8 @@ export class StoredLedger implements Ledger {
     try {
       this.#parts.store.maintain();
     } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
-      if (error.kind === "full") this.#enterFullDisk();
+      if (!(error instanceof StorageError)) this.#parts.logger.error({ error }, "Housekeeping of the store failed.");
+      else if (error.kind === "full") this.#enterFullDisk();
       else this.#stopWriting(error.message, error.cause);
     }
   }

@@ -27,13 +27,13 @@ export class Ballast {
   /** Writes the file if there is room for twice its size. Random bytes, for zeros may take no space. */
   load(): boolean {
     if (this.isAboard) return true;
-    const { bavail, bsize } = statfsSync(dirname(this.#file));
-    if (bavail * bsize < 2 * this.#bytes) return false;
     try {
+      const { bavail, bsize } = statfsSync(dirname(this.#file));
+      if (bavail * bsize < 2 * this.#bytes) return false;
       writeNewFile(this.#file, this.#random.bytes(this.#bytes));
       return true;
     } catch {
-      // Somebody else took the room between the question and the answer.
+      // Somebody else took the room between the question and the answer, or the volume has gone.
       this.drop();
       return false;
     }

@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import type { AuditVerification } from "@bunting/contracts";
 import Database from "better-sqlite3";
@@ -18,6 +18,7 @@ export async function backUp(database: Database.Database, file: string): Promise
   try {
     await database.backup(temporary);
     await proveBackup(temporary);
+    chmodSync(temporary, 0o600);
     syncFile(temporary);
     renameDurably(temporary, file);
   } finally {
@@ -30,6 +31,7 @@ export function backUpAtRest(database: Database.Database, file: string): void {
   const temporary = `${file}.tmp`;
   removeDatabase(temporary);
   database.prepare("VACUUM INTO ?").run(temporary);
+  chmodSync(temporary, 0o600);
   syncFile(temporary);
   renameDurably(temporary, file);
 }
