@@ -17,6 +17,7 @@ function readAll(
     if (!paged.ok) throw new Error(paged.refusal.detail);
     seen.push(...paged.page.items);
     if (paged.page.nextCursor === null) return seen;
+    if (page > 200) throw new Error("It never ends.");
     cursor = paged.page.nextCursor;
     meanwhile(items, page);
   }
