@@ -47,7 +47,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-export function isPosition(value: Fields): value is Fields & Position {
+function isPosition(value: Fields): value is Fields & Position {
   return isText(value.epoch, 1, 64) && isCount(value.revision);
 }
 

@@ -1,7 +1,7 @@
 import type { Ruleset } from "@bunting/contracts";
 import { rulesetChecksum } from "@bunting/engine";
 import { asRuleset, isCount, isObject, parseJson } from "../guards.ts";
-import type { Cancel, Files, Scheduler } from "../ports.ts";
+import type { Cancel, Clock, Files, Scheduler } from "../ports.ts";
 
 /** The last known good state as it lies on disk. */
 export interface CachedState {
@@ -47,22 +47,27 @@ export interface CacheWriter {
   readonly errors: number;
 }
 
-/** Between two writes: the state changes rarely, and writing a large one is work. */
+/** Between two writes at least; and what a large state costs to write down, so many times over. */
 const SPACING_MS = 1_000;
+const SPACING_FACTOR = 50;
 
-export function createCacheWriter(path: string, scope: string, { files, scheduler }: CachePorts): CacheWriter {
+export function createCacheWriter(path: string, scope: string, { files, scheduler, clock }: CachePorts): CacheWriter {
   let saved: Ruleset | null = null;
   let waiting: CachedState | null = null;
   let activity: "idle" | "writing" | "resting" = "idle";
   let cancel: Cancel = () => {};
   let finished: (() => void) | null = null;
   let errors = 0;
+  let spacingMs = SPACING_MS;
 
   const write = (state: CachedState): void => {
     waiting = null;
     activity = "writing";
     saved = state.ruleset;
-    files.replace(path, renderCache(state, scope, files), (error) => {
+    const startedAt = clock.monotonic();
+    const text = renderCache(state, scope, files);
+    spacingMs = Math.max(SPACING_MS, (clock.monotonic() - startedAt) * SPACING_FACTOR);
+    files.replace(path, text, (error) => {
       if (error !== undefined) errors += 1;
       rest();
     });
@@ -70,7 +75,7 @@ export function createCacheWriter(path: string, scope: string, { files, schedule
   const rest = (): void => {
     if (finished !== null) return conclude();
     activity = "resting";
-    cancel = scheduler.after(SPACING_MS, () => {
+    cancel = scheduler.after(spacingMs, () => {
       activity = "idle";
       if (waiting !== null) write(waiting);
     });
@@ -101,4 +106,5 @@ export function createCacheWriter(path: string, scope: string, { files, schedule
 interface CachePorts {
   readonly files: Pick<Files, "digest" | "replace">;
   readonly scheduler: Scheduler;
+  readonly clock: Clock;
 }

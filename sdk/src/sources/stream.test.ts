@@ -470,11 +470,15 @@ describe("LC-17, ST-62, ST-31 goaway", () => {
     s.world.time.advance(5);
     expect(s.flags.isEnabled("f0", "u")).toBe(false);
     expect(next?.url.searchParams.get("revision")).toBe("1");
+    const missing = s.origin.put(booleanFlag("f0"));
     s.welcome({ mode: "delta", reason: "behind" });
-    expect(status().state).toBe("live");
-    old?.send(JSON.stringify(s.origin.put(booleanFlag("f0"))));
+    expect(status().state).toBe("syncing");
+    old?.send(JSON.stringify(missing));
     s.world.time.advance(5);
     expect(status().position?.revision).toBe(2);
+    expect(s.world.network.open).toBe(2);
+    s.say(missing);
+    expect(status()).toMatchObject({ state: "live", position: { revision: 3 } });
     expect(s.world.network.open).toBe(1);
   });
 });
