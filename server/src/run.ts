@@ -10,7 +10,7 @@ export interface Host {
   readonly stdout: { readonly isTTY?: boolean; write(text: string): unknown };
   readonly stderr: { write(text: string): unknown };
   /** Calls back at each SIGTERM and SIGINT. */
-  onStopSignal(listener: () => void): void;
+  readonly onStopSignal: (listener: () => void) => void;
 }
 
 /** Exit codes: 0 stopped as asked, 1 could not start or was stopped by force, 2 a setting is wrong. */

@@ -434,15 +434,15 @@ describe("operations", () => {
   });
 
   it("gives metrics to a viewer, with bounded labels", async () => {
-    await under.request("GET", "/nobody/knows/this/path-4711");
-    await under.request("GET", "/api/v1/flags/some-flag-4711");
+    await under.request("GET", "/nobody/knows/this-very-path");
+    await under.request("GET", "/api/v1/flags/some-very-flag");
     const viewer = await under.createToken("viewer", null);
     const metrics = await under.request("GET", "/metrics", { token: viewer });
     expect(metrics.headers.get("content-type")).toContain("text/plain");
     expect(metrics.text).toContain('bunting_http_request_seconds_count{method="GET",route="unmatched",status="404"}');
     expect(metrics.text).toContain('bunting_revision{environment="production"}');
     expect(metrics.text).toContain("bunting_ready 1");
-    expect(metrics.text).not.toContain("4711");
+    expect(metrics.text).not.toMatch(/this-very-path|some-very-flag/);
     expect((await under.request("GET", "/metrics", { token: null })).status).toBe(401);
   });
 
