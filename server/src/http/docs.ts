@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { ERRORS } from "@bunting/contracts";
+import type { SwaggerConfigs } from "swagger-ui-dist";
 import { z } from "zod";
 import type { Answer, Router } from "./route.ts";
 
@@ -45,14 +46,17 @@ const PAGE = `<!doctype html>
 </html>
 `;
 
-const START = `SwaggerUIBundle({
+const OPTIONS: SwaggerConfigs = {
   url: "/openapi.json",
   dom_id: "#api",
   deepLinking: true,
+  // A token that was typed in is gone with the page.
   persistAuthorization: false,
+  // By default the document would be sent to a validator on the internet.
   validatorUrl: null,
-});
-`;
+};
+
+const START = `SwaggerUIBundle(${JSON.stringify(OPTIONS, null, 2)});\n`;
 
 const ASSETS = {
   "swagger-ui.css": { file: "swagger-ui.css", type: "text/css; charset=utf-8" },

@@ -218,8 +218,8 @@ describe("/docs", () => {
 
   it("starts without a validator or any other address", async () => {
     const start = await under.request("GET", "/docs/start.js", { token: null });
-    expect(start.text).toContain('url: "/openapi.json"');
-    expect(start.text).toContain("validatorUrl: null");
+    expect(start.text).toContain('"url": "/openapi.json"');
+    expect(start.text).toContain('"validatorUrl": null');
     expect(start.text).not.toMatch(/https?:/);
   });
 

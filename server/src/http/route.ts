@@ -217,7 +217,7 @@ export async function handle(
   return handler(request as RouteRequest<never, never, never>, environment);
 }
 
-export function isInEnvironment(route: AnyRoute): boolean {
+function isInEnvironment(route: AnyRoute): boolean {
   return route.path.includes("{environment}");
 }
 
