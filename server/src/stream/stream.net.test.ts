@@ -1,7 +1,8 @@
 import { connect } from "node:net";
-import type { ServerMessage } from "@bunting/contracts";
+import type { RulesetFlag, ServerMessage } from "@bunting/contracts";
 import { SUBPROTOCOL, TOKEN_SUBPROTOCOL_PREFIX } from "@bunting/contracts/literals";
 import {
+  checksumOf,
   createFakeTime,
   createSeededRandom,
   eventually,
@@ -14,6 +15,7 @@ import {
 import { afterEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { type ServerUnderTest, startServerUnderTest } from "../http/server-under-test.ts";
+import { createNodeClock } from "../platform/node.ts";
 import { clientFrame, createFlag, metric, openRawStream, position, setPercent } from "./stream-rig.ts";
 
 /*
@@ -164,8 +166,8 @@ describe("ST-24 commits arrive in order, each once", () => {
   });
 });
 
-describe("ST-1 … ST-7 who may not come in is told why", () => {
-  it("refuses with plain HTTP answers that carry a code, and leaves nothing behind", async () => {
+describe("ST-1, ST-7 who may not come in is told why", () => {
+  it("refuses with plain HTTP answers that carry a code, and leaves nothing behind (ST-3, ST-5)", async () => {
     const under = await start();
     const url = under.url;
     const viewer = await under.createToken("viewer", null);
@@ -268,6 +270,76 @@ describe("ST-1 … ST-7 who may not come in is told why", () => {
     const client = await open(under, { query: query as Record<string, string> });
     expect(client.messages[0]).toMatchObject({ mode: "snapshot" });
     expect(await client.next("snapshot")).toMatchObject({ part: 1 });
+  });
+});
+
+describe("ST-6 a server that is slow already", () => {
+  it("sheds newcomers before they cost anything", async () => {
+    let lagMs = 0;
+    const clock = createNodeClock();
+    const under = await start({ deps: { clock: { now: clock.now, monotonic: () => clock.monotonic() + lagMs } } });
+    const early = await open(under);
+    lagMs = 60_000;
+    const refused = await refusal(open(under));
+    expect(refused).toMatchObject({ status: 503, problem: { code: "overloaded" } });
+    expect(Number(refused.headers["retry-after"])).toBeGreaterThan(0);
+    await eventually(() => open(under), { what: "the loop to be in time again" });
+    expect(early.websocket.readyState).toBe(WebSocket.OPEN);
+  });
+});
+
+describe("ST-9 revisions", () => {
+  it("count what changed the ruleset, and are readable before anybody hears of them", async () => {
+    const under = await start();
+    const first = await createFlag(under, "a");
+    const client = await open(under);
+    await client.reaches(first);
+    const readable: Promise<boolean>[] = [];
+    client.websocket.on("message", (data: Buffer) => {
+      const message = JSON.parse(data.toString()) as ServerMessage;
+      if (message.type === "patch") readable.push(position(under).then(({ revision }) => revision >= message.revision));
+    });
+    await under.request("PATCH", "/api/v1/flags/a", { body: { description: "seen by people only" } });
+    const refused = await under.request("PATCH", "/api/v1/environments/production/flags/a", {
+      body: { enabled: "yes" },
+    });
+    expect(refused.status).toBe(400);
+    for (let percent = 1; percent <= 10; percent++) expect(await setPercent(under, "a", percent)).toBe(first + percent);
+    await client.reaches(first + 10);
+    expect(client.messages.filter(({ type }) => type === "patch")).toHaveLength(10);
+    expect(await Promise.all(readable)).toEqual(Array(10).fill(true));
+  });
+});
+
+describe("ST-25 checksums", () => {
+  it("are the sum over all entries, as the specification works it out", () => {
+    const sum = (...checksums: string[]) =>
+      checksumOf({
+        flags: new Map(checksums.map((checksum, index) => [`${index}`, { checksum } as RulesetFlag])),
+        segments: new Map(),
+      });
+    expect(sum()).toBe("000000000000");
+    expect(sum("8fe15e7f3e43", "de0f313a7578", "9ddf66be89d9")).toBe("0bcff6783d94");
+    expect(sum("d38e3abdb703", "de0f313a7578", "9ddf66be89d9")).toBe("4f7cd2b6b654");
+  });
+
+  it("of every message are right after it, segments and removals included", async () => {
+    const under = await start();
+    const client = await open(under);
+    await createFlag(under, "a");
+    await createFlag(under, "b");
+    const segment = { when: [{ attribute: "email", op: "ends_with", values: ["@example.com"] }] };
+    await under.request("PUT", "/api/v1/segments/staff", { body: segment, headers: { "if-none-match": "*" } });
+    await under.request("DELETE", "/api/v1/flags/b");
+    await under.request("POST", "/api/v1/environments/production/flags/a/kill", { body: { reason: "test" } });
+    const { revision } = await position(under);
+    await client.reaches(revision);
+    const { body } = await under.request("GET", "/api/v1/environments/production");
+    const { state } = client.model;
+    expect(state && checksumOf(state)).toBe(body.checksum);
+    expect(state?.segments.has("staff")).toBe(true);
+    expect(client.model.resyncCount).toBe(0);
+    expect(client.model.problems).toEqual([]);
   });
 });
 
