@@ -1,1 +1,25 @@
-export { dispersion, GROUP_COUNT, type GroupCounts, pearsonDispersion, robustLogEvidence } from "./dispersion.ts";
+/**
+ * How a rollout is judged and decided, as docs/spec/gating.md specifies it. Pure: time is an argument, and there is no
+ * randomness, input or output.
+ */
+export {
+  type ArmEvidence,
+  type ArmGroups,
+  armFromCells,
+  type EvidenceInterval,
+  type GroupSums,
+  type MetricCounts,
+  mergeArms,
+} from "./evidence.ts";
+export { guardrailsOfStage, namedGuardrails } from "./guardrails.ts";
+export type {
+  Breakers,
+  Failure,
+  Finding,
+  Judgement,
+  JudgementInputs,
+  NamedGuardrail,
+  Sample,
+  SampleRatio,
+  StageCounts,
+} from "./judgement.ts";
