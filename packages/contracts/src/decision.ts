@@ -54,6 +54,8 @@ export const decision = z
     cause: holdCause.nullable(),
     /** What was done about it. */
     action: z.enum(DECISION_ACTIONS),
+    /** A person promoted without a pass of this stage. */
+    forced: z.boolean(),
     because: z.string(),
     guardrails: z.array(guardrailVerdict),
     bakedSeconds: z.number(),

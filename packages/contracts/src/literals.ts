@@ -122,6 +122,26 @@ export const DECISION_ACTIONS = [
   "notify",
 ] as const;
 
+/** What people are told of a rollout. On webhooks each is behind `rollout.`. */
+export const ROLLOUT_NOTICES = [
+  "started",
+  "stage_reached",
+  "baking",
+  "held",
+  "guardrail_failing",
+  "approval_asked",
+  "approval_reminder",
+  "approved",
+  "rejected",
+  "paused",
+  "resumed",
+  "rolled_back",
+  "killed",
+  "aborted",
+  "stood_down",
+  "completed",
+] as const;
+
 /** What a failing guardrail does. */
 export const GUARDRAIL_ACTIONS = ["rollback", "hold", "alert", "kill"] as const;
 

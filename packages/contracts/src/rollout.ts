@@ -1,11 +1,12 @@
 import { z } from "zod";
-import { toBuckets } from "./configuration.ts";
+import { serve, toBuckets } from "./configuration.ts";
 import { environmentKey, flagKey, instant, ruleId, text, variantKey } from "./key.ts";
 import {
   GUARDRAIL_ACTIONS,
   HOLD_CAUSES,
   LIMITS,
   ROLLOUT_COMMANDS,
+  ROLLOUT_NOTICES,
   ROLLOUT_STATES,
   VERDICTS,
   WEEKDAYS,
@@ -124,7 +125,7 @@ export type Guardrail = z.infer<typeof guardrail>;
 // --- plan
 
 /** Who must agree before the stage is left. `true` is one signature of anyone who may approve. */
-const approval = z.union([
+export const approval = z.union([
   z.literal(true),
   z.strictObject({
     /** One signature of each. A role is a token's. */
@@ -133,9 +134,10 @@ const approval = z.union([
     /** Whoever started the rollout may not be the only one. */
     byOthers: z.boolean().default(false),
     /** After this long without an answer people are told again. */
-    remindAfterSeconds: seconds.optional(),
+    remindAfterSeconds: seconds.min(60).optional(),
   }),
 ]);
+export type Approval = z.infer<typeof approval>;
 
 export const stage = z.strictObject({
   /** The canary's share of the scope's traffic. */
@@ -234,6 +236,9 @@ export type RolloutState = z.infer<typeof rolloutState>;
 export const rolloutCommand = z.enum(ROLLOUT_COMMANDS);
 export type RolloutCommand = z.infer<typeof rolloutCommand>;
 
+export const rolloutNotice = z.enum(ROLLOUT_NOTICES);
+export type RolloutNotice = z.infer<typeof rolloutNotice>;
+
 export const verdict = z.enum(VERDICTS);
 export type Verdict = z.infer<typeof verdict>;
 
@@ -267,12 +272,18 @@ export const rollout = z
     percent: z.number(),
     /** The configuration's version that this rollout wrote last. Another one there means that a human has changed it. */
     configurationVersion: z.int().nullable(),
+    /** What the scope served before this attempt: a rollback restores it, and every stage is a share of it. */
+    formerServe: serve.nullable(),
     startedAt: instant.nullable(),
+    /** Who started this attempt. */
+    startedBy: z.string().nullable(),
     stageStartedAt: instant.nullable(),
+    /** When the stage's approval was asked for; null while it is not. */
+    askedAt: instant.nullable(),
     endedAt: instant.nullable(),
     /** Why it is where it is, in one sentence. */
     because: z.string(),
-    /** Stage whose approval is asked for or was given. */
+    /** Of this attempt, oldest first. Of several by one person for one stage the last one counts. */
     signatures: z.array(signature),
     checklist: z.array(z.object({ item: z.string(), by: z.string().nullable(), at: instant.nullable() })),
     latestDecision: z.string().nullable(),
