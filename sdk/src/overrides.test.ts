@@ -146,6 +146,19 @@ describe("LC-55 the override file", () => {
     },
   );
 
+  it("that cannot be read for a while keeps what it said", () => {
+    const { flags, world } = start({ overrideFile: "/o.json" }, {}, '{"other":"off"}');
+    world.time.advance(1_000);
+    const read = world.files.read.bind(world.files);
+    world.files.read = (_path, done) => done(null, "EIO");
+    world.files.contents.set("/o.json", '{"other":"on"}');
+    world.time.advance(2_000);
+    expect(flags.isEnabled("other", "u")).toBe(false);
+    world.files.read = read;
+    world.time.advance(1_000);
+    expect(flags.isEnabled("other", "u")).toBe(true);
+  });
+
   it("tells of the flags that it changed", () => {
     const { flags, world } = start({ overrideFile: "/o.json" });
     world.time.advance(1_000);

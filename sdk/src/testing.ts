@@ -6,7 +6,7 @@ import { isKey } from "./guards.ts";
 import { createOverrides } from "./overrides.ts";
 import { createReplica } from "./ruleset/replica.ts";
 import { createEvaluator, type Serving } from "./serving/evaluator.ts";
-import { buildTable, changedKeys, EMPTY_TABLE } from "./serving/table.ts";
+import { buildTable, changedKeys, EMPTY_TABLE, type ServingTable } from "./serving/table.ts";
 import { createSlots } from "./telemetry/slots.ts";
 import type { Flags, FlagsStatus, Json, User } from "./types.ts";
 
@@ -82,7 +82,11 @@ export function createTestFlags<Subject = User>(
     serving.table = build();
     listeners.tell("change", { keys: changedKeys(before, serving.table), revision });
   });
-  const serving: Serving = { table: EMPTY_TABLE, slots, freshness: () => ({ ageMs: 0, stale: false }) };
+  const serving: Serving & { table: ServingTable } = {
+    table: EMPTY_TABLE,
+    slots,
+    freshness: () => ({ ageMs: 0, stale: false }),
+  };
   serving.table = build();
   const change = (step: () => void): void => {
     revision += 1;

@@ -2,17 +2,16 @@ import type { Identity } from "../address.ts";
 import { telemetryUrl } from "../address.ts";
 import { createListeners, type Listeners } from "../events.ts";
 import type { ResolvedOptions } from "../options.ts";
-import { createOverrides, type Overrides, watchOverrideFile } from "../overrides.ts";
 import type { Cancel, Platform } from "../ports.ts";
-import { createReplica, type Replica } from "../ruleset/replica.ts";
+import type { Replica } from "../ruleset/replica.ts";
 import type { Serving } from "../serving/evaluator.ts";
-import { buildTable, changedKeys, EMPTY_TABLE, type ServingTable } from "../serving/table.ts";
+import { createServedState, type ServedState } from "../serving/served-state.ts";
 import { type Beginning, findBeginning } from "../sources/bootstrap.ts";
 import { type CacheWriter, createCacheWriter } from "../sources/file.ts";
 import { createPoller, type Poller } from "../sources/poll.ts";
 import { codeOf, openStream, type Stream, type StreamHost } from "../sources/stream.ts";
 import { type Carrier, createFlusher, type Flusher, POST_TIMEOUT_MS } from "../telemetry/flusher.ts";
-import { createSlots, type Slots } from "../telemetry/slots.ts";
+import type { Slots } from "../telemetry/slots.ts";
 import { createTimers } from "../timers.ts";
 import type { FlagsError, FlagsStatus, ReadyOptions, Source } from "../types.ts";
 import { begin, type Effect, type Event, type State, transition, type Wish } from "./machine.ts";
@@ -35,15 +34,14 @@ export function startRunner(platform: Platform, options: ResolvedOptions<never>)
   return runner;
 }
 
-class ClientRunner implements Runner, Serving {
-  table: ServingTable = EMPTY_TABLE;
-  readonly slots: Slots = createSlots();
+class ClientRunner implements Runner {
   readonly listeners: Listeners;
   private readonly platform: Platform;
   private readonly options: ResolvedOptions<never>;
   private readonly beginning: Beginning;
-  private readonly overrides: Overrides;
+  private readonly served: ServedState;
   private readonly replica: Replica;
+  private readonly slots: Slots;
   private readonly cache: CacheWriter | null;
   private readonly flusher: Flusher;
   private readonly poller: Poller | null;
@@ -69,12 +67,19 @@ class ClientRunner implements Runner, Serving {
     this.timers = createTimers<"move">(platform.scheduler);
     this.since = platform.clock.now();
     this.state = begin(options.server === null ? "missing" : "given").state;
-    this.overrides = createOverrides({ environment: platform.environment, overrideEnv: options.overrideEnv });
-    this.readOverrideFile();
     this.beginning = findBeginning(options, platform);
     this.source = this.beginning.source;
-    this.replica = createReplica(this.beginning, () => this.rebuild());
-    this.table = this.buildTable();
+    this.served = createServedState({
+      platform,
+      options,
+      beginning: this.beginning,
+      freshness: () => this.freshness(),
+      moved: (replica) => this.save(replica),
+      changed: (change) => this.listeners.tell("change", change),
+      report: (code, message) => this.report(code, message),
+    });
+    this.replica = this.served.replica;
+    this.slots = this.served.slots;
     this.cache = options.cacheFile === null ? null : createCacheWriter(options.cacheFile, options.cacheScope, platform);
     this.flusher = createFlusher(
       {
@@ -90,15 +95,12 @@ class ClientRunner implements Runner, Serving {
   }
 
   get serving(): Serving {
-    return this;
+    return this.served;
   }
 
   start(): void {
-    const { overrideFile, server } = this.options;
-    if (overrideFile !== null) {
-      this.stopWatching = watchOverrideFile(overrideFile, this.platform, (text) => this.takeOverrides(text));
-    }
-    if (server === null) return;
+    this.stopWatching = this.served.watch();
+    if (this.options.server === null) return;
     this.flusher.start();
     this.perform(begin("given").effects);
   }
@@ -116,8 +118,8 @@ class ClientRunner implements Runner, Serving {
       ageMs,
       stale,
       lastError: this.lastError,
-      overrides: this.table.overrides,
-      issues: [...this.beginning.issues, ...this.table.issues],
+      overrides: this.served.table.overrides,
+      issues: [...this.beginning.issues, ...this.served.table.issues],
       counters: {
         ...this.counted,
         cacheErrors: this.cache?.errors ?? 0,
@@ -128,7 +130,7 @@ class ClientRunner implements Runner, Serving {
     };
   }
 
-  freshness(): { readonly ageMs: number | null; readonly stale: boolean } {
+  private freshness(): { readonly ageMs: number | null; readonly stale: boolean } {
     const { clock } = this.platform;
     if (this.confirmedAt !== null) {
       const ageMs = Math.round(clock.monotonic() - this.confirmedAt);
@@ -350,44 +352,8 @@ class ClientRunner implements Runner, Serving {
     for (const settle of this.waiters) settle();
   }
 
-  private rebuild(): void {
-    const before = this.table;
-    this.table = this.buildTable();
-    if (this.state.name !== "closed") {
-      this.cache?.save({ ruleset: this.replica.ruleset, left: this.replica.left, savedAt: this.platform.clock.now() });
-    }
-    this.tellChange(before);
-  }
-
-  private buildTable(): ServingTable {
-    const { replica, overrides, slots, table } = this;
-    const revision = replica.position?.revision ?? null;
-    return buildTable(table, { compiled: replica.compiled, revision, overrides, slots });
-  }
-
-  private tellChange(before: ServingTable): void {
-    const keys = changedKeys(before, this.table);
-    const { revision } = this.table;
-    if (keys.length > 0 || revision !== before.revision) this.listeners.tell("change", { keys, revision });
-  }
-
-  // --- overrides
-
-  private readOverrideFile(): void {
-    const { overrideFile } = this.options;
-    if (overrideFile === null) return;
-    try {
-      this.overrides.load(this.platform.files.readNow(overrideFile));
-    } catch (error) {
-      this.report("override_file", `the override file cannot be read: ${textOf(error)}`);
-    }
-  }
-
-  private takeOverrides(text: string | null): void {
-    this.overrides.load(text);
-    const before = this.table;
-    this.table = this.buildTable();
-    this.tellChange(before);
+  private save({ ruleset, left }: Replica): void {
+    if (this.state.name !== "closed") this.cache?.save({ ruleset, left, savedAt: this.platform.clock.now() });
   }
 
   // --- telling

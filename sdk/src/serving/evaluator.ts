@@ -5,7 +5,7 @@ import { NOT_FORCED, type ServedFlag, type ServingTable } from "./table.ts";
 
 /** What evaluations read. `table` is replaced as a whole (LC-30). */
 export interface Serving {
-  table: ServingTable;
+  readonly table: ServingTable;
   readonly slots: Slots;
   /** How far the state may be behind: asked by `evaluate` only, because it reads the clock. */
   freshness(): { readonly ageMs: number | null; readonly stale: boolean };

@@ -182,6 +182,22 @@ describe("writing", () => {
     expect(parseCache(world.files.contents.get(FILE) ?? "", scope, files)?.ruleset.revision).toBe(51);
   });
 
+  it("is of states: a kill that overtakes its revision changes none", () => {
+    const world = createSdkWorld(1, createOrigin([booleanFlag("redis"), booleanFlag("other")]));
+    const node = world.serve();
+    const flags = start(world);
+    world.time.advance(5_000);
+    const before = world.files.writes;
+    world.network.fate = (_from, text) => (text.includes('"patch"') ? "drop" : "deliver");
+    world.origin.put(booleanFlag("other", { percent: 0 }));
+    world.origin.kill("redis");
+    world.time.advance(500);
+    expect(flags.evaluate("redis", "u").detail).toBe("killed");
+    world.time.advance(400);
+    expect(world.files.writes).toBe(before);
+    node.stop();
+  });
+
   it("that fails is counted and stops nothing", () => {
     const world = createSdkWorld(1, createOrigin([booleanFlag("redis")]));
     world.files.failure = "ENOSPC";

@@ -1,0 +1,88 @@
+import type { ResolvedOptions } from "../options.ts";
+import { createOverrides, type Overrides, watchOverrideFile } from "../overrides.ts";
+import type { Cancel, Platform } from "../ports.ts";
+import { createReplica, type Replica, type ReplicaStart } from "../ruleset/replica.ts";
+import { createSlots, type Slots } from "../telemetry/slots.ts";
+import type { ChangeEvent } from "../types.ts";
+import type { Serving } from "./evaluator.ts";
+import { buildTable, changedKeys, EMPTY_TABLE, type ServingTable } from "./table.ts";
+
+/** The ruleset, the overrides over it, and the table that evaluations read, kept together: who changes one changes all. */
+export interface ServedState extends Serving {
+  readonly replica: Replica;
+  /** Follows the override file until cancelled. */
+  watch(): Cancel;
+}
+
+export interface ServedStateHost {
+  readonly platform: Platform;
+  readonly options: Pick<ResolvedOptions<never>, "overrideEnv" | "overrideFile">;
+  readonly beginning: ReplicaStart;
+  readonly freshness: Serving["freshness"];
+  /** The table is another one. Called after the swap. */
+  changed(change: ChangeEvent): void;
+  /** The ruleset, or what kills say of it, is another one. Called before {@link changed}. */
+  moved(replica: Replica): void;
+  report(code: string, message: string): void;
+}
+
+export function createServedState(host: ServedStateHost): ServedState {
+  return new SwappedState(host);
+}
+
+class SwappedState implements ServedState {
+  table: ServingTable = EMPTY_TABLE;
+  readonly slots: Slots = createSlots();
+  readonly replica: Replica;
+  readonly freshness: Serving["freshness"];
+  private readonly host: ServedStateHost;
+  private readonly overrides: Overrides;
+
+  constructor(host: ServedStateHost) {
+    const { platform, options, beginning } = host;
+    this.host = host;
+    this.freshness = host.freshness;
+    this.overrides = createOverrides({ environment: platform.environment, overrideEnv: options.overrideEnv });
+    this.readFile();
+    this.replica = createReplica(beginning, (replica) => {
+      const swapped = this.swap();
+      host.moved(replica);
+      this.tell(swapped);
+    });
+    this.swap();
+  }
+
+  watch(): Cancel {
+    const { platform, options } = this.host;
+    if (options.overrideFile === null) return () => {};
+    return watchOverrideFile(options.overrideFile, platform, (text) => {
+      this.overrides.load(text);
+      this.tell(this.swap());
+    });
+  }
+
+  private readFile(): void {
+    const { platform, options } = this.host;
+    if (options.overrideFile === null) return;
+    try {
+      this.overrides.load(platform.files.readNow(options.overrideFile));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : "unknown reason";
+      this.host.report("override_file", `the override file cannot be read: ${reason}`);
+    }
+  }
+
+  /** The table before. */
+  private swap(): ServingTable {
+    const { table: before, replica, overrides, slots } = this;
+    const revision = replica.position?.revision ?? null;
+    this.table = buildTable(before, { compiled: replica.compiled, revision, overrides, slots });
+    return before;
+  }
+
+  private tell(before: ServingTable): void {
+    const keys = changedKeys(before, this.table);
+    const { revision } = this.table;
+    if (keys.length > 0 || revision !== before.revision) this.host.changed({ keys, revision });
+  }
+}
