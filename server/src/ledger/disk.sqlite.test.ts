@@ -108,6 +108,7 @@ class FailingStore implements Store {
 }
 
 describe("R34 a disk that fails", () => {
+  let database: Database.Database;
   let store: FailingStore;
   let ledger: StoredLedger;
   let lines: ReturnType<typeof createTestLogger>["lines"];
@@ -117,7 +118,8 @@ describe("R34 a disk that fails", () => {
     folder.close();
     const log = createTestLogger();
     lines = log.lines;
-    store = new FailingStore(new SqliteStore(new Database(folder.file("bunting.db")), 1000));
+    database = new Database(folder.file("bunting.db"));
+    store = new FailingStore(new SqliteStore(database, 1000));
     ledger = new StoredLedger({
       store,
       clock: time.clock,
@@ -167,25 +169,19 @@ describe("R34 a disk that fails", () => {
     folder.close();
   });
 
-  it("R36 ends writing when verification finds damaged documents", () => {
-    expect(codeOf(ledger.execute(createFlag("a"), actor()))).toBe("ok");
-    ledger.close();
-    const database = new Database(folder.file("bunting.db"));
-    const opened = new SqliteStore(database, 1000);
-    store = new FailingStore(opened);
-    ledger = new StoredLedger({
-      store,
-      clock: time.clock,
-      scheduler: time.scheduler,
-      random,
-      logger: createTestLogger().logger,
-      pepper: null,
-      ballast: new Ballast(folder.file("ballast"), random, 1024),
-      head: null,
-      writeHead: () => undefined,
-    });
-    database.exec("UPDATE flag SET content = replace(content, 'release', 'ops')");
-    expect(ledger.verify()).toMatchObject({ intact: false, damagedRows: [{ table: "flag", key: "a" }] });
+  it.each([
+    ["a changed row", "UPDATE flag SET content = replace(content, 'release', 'ops')", { table: "flag", key: "a" }],
+    ["a vanished row", "DELETE FROM configuration WHERE environment = 'staging'", { table: "meta", key: "digest" }],
+    [
+      "a changed answer",
+      "UPDATE response SET content = replace(content, '201', '202')",
+      { table: "response", key: "admin-token/k" },
+    ],
+  ])("R36 ends writing when verification finds %s", (_, damage, row) => {
+    const request = { key: "k", digest: "d", respond: () => ({ status: 201, body: "{}", headers: {} }) };
+    expect(codeOf(ledger.execute(createFlag("a"), actor(), request))).toBe("ok");
+    database.exec(damage);
+    expect(ledger.verify()).toMatchObject({ intact: false, damagedRows: [row] });
     expect(codeOf(ledger.execute(killOf("a"), actor()))).toBe("storage_read_only");
   });
 });
