@@ -38,7 +38,7 @@ function run(environment: Record<string, string> = {}, isTTY = false): Run {
     stderr: {
       write: (text) => {
         said += text;
-        const printed = /serves (http:\/\/\S+?)[;.]? /.exec(said)?.[1];
+        const printed = /serves (http:\/\/\S+?)[;.,]? /.exec(said)?.[1];
         if (printed) found(printed);
       },
     },
@@ -92,6 +92,14 @@ describe("the first start", () => {
     expect(second.said()).not.toContain("bnt_");
     second.signal();
     expect(await second.exitCode).toBe(0);
+  });
+
+  it("says where it listens, and how others reach it", async () => {
+    const server = run({ BUNTING_PUBLIC_URL: "https://flags.example.com", BUNTING_DOCS: "off" });
+    expect(await server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    expect(server.said()).toContain("which others reach as https://flags.example.com. Ctrl-C");
+    server.signal();
+    expect(await server.exitCode).toBe(0);
   });
 
   it("logs JSON lines to stdout, and sentences to stderr", async () => {

@@ -50,7 +50,8 @@ export async function runServer({ environment, stdout, stderr, onStopSignal }: H
       `It and a token for the SDKs of each environment are in ${path.join(config.dataDir, "first-run.json")}. Keep them and delete the file.`,
     );
   }
-  say(`Bunting serves ${url}${config.docs ? `; the API is at ${url}/docs` : ""}. Ctrl-C stops it.`);
+  const publicly = config.publicUrl ? `, which others reach as ${config.publicUrl}` : "";
+  say(`Bunting serves ${url}${publicly}${config.docs ? `; the API is at ${url}/docs` : ""}. Ctrl-C stops it.`);
 
   await stop;
   say("Bunting stops: it sends streams elsewhere and answers what was asked. A second signal does not wait.");

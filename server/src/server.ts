@@ -144,6 +144,7 @@ export function createServer(deps: ServerDeps): Server {
 }
 
 export interface RunningServer extends Pick<Server, "firstRun" | "close"> {
+  /** Where it listens. */
   readonly url: string;
 }
 
@@ -164,8 +165,8 @@ export async function startServer(config: Config, write: (line: string) => void 
   const server = createServer({ config, clock, scheduler: createNodeScheduler(), random, logger, registry, node });
   try {
     const port = await server.listen();
-    const url = config.publicUrl ?? `http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${port}`;
-    logger.info({ url, node }, "listening");
+    const url = `http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${port}`;
+    logger.info({ url, publicUrl: config.publicUrl, node }, "listening");
     return { url, firstRun: server.firstRun, close: () => server.close() };
   } catch (error) {
     await server.close();

@@ -9,8 +9,8 @@ interface ObserveDeps {
   readonly metrics: Metrics;
 }
 
-/** What the probes of an orchestrator and a Prometheus server ask every few seconds says nothing new in a log. */
-const QUIET: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics"]);
+/** What probes, Prometheus and thousands of SDKs ask every few seconds says nothing new in a log, as long as it succeeds. */
+const QUIET: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics", "/sdk/v1/ruleset", "/sdk/v1/telemetry"]);
 
 /**
  * One log line and one count per request. The route's pattern stands for the path: it is bounded as a label, and it cannot
@@ -35,7 +35,7 @@ export function observe({ clock, logger, metrics }: ObserveDeps): MiddlewareHand
       ...(code && { code }),
       ...(context.get("token") && { token: context.get("token") }),
     };
-    if (QUIET.has(route)) logger.debug(fields, "request");
+    if (status < 400 && QUIET.has(route)) logger.debug(fields, "request");
     else logger.info(fields, "request");
   };
 }
