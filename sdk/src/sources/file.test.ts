@@ -106,12 +106,14 @@ describe("LC-40, LC-41 a new process starts from the file", () => {
     const cached = await cacheOf(100);
     const further = createOrigin([booleanFlag("redis")]);
     further.put(booleanFlag("redis", { percent: 0 }));
+    const elsewhere = createOrigin([booleanFlag("redis")], "epoch-9");
+    elsewhere.put(booleanFlag("redis", { percent: 0 }));
     const cases: [string | null, object, string][] = [
       [null, origin.ruleset, "bootstrap"],
       [cached.slice(0, -5), origin.ruleset, "bootstrap"],
       [cached, further.ruleset, "bootstrap"],
       [cached, origin.ruleset, "cached"],
-      [cached, createOrigin([], "epoch-9").ruleset, "cached"],
+      [cached, elsewhere.ruleset, "cached"],
       [cached, { nonsense: true }, "cached"],
       [null, { ...origin.ruleset, checksum: "000000000000" }, "defaults"],
     ];
