@@ -83,7 +83,7 @@ describe("the first start", () => {
     expect(first.said().split(adminToken)).toHaveLength(2);
     expect(first.said()).toContain(path.join(dataDir, "first-run.json"));
     expect(statSync(path.join(dataDir, "first-run.json")).mode & 0o777).toBe(0o600);
-    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+    await expect.poll(async () => (await fetch(`${url}/readyz`)).status).toBe(200);
     first.signal();
     expect(await first.exitCode).toBe(0);
 
