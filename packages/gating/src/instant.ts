@@ -1,0 +1,20 @@
+import { Temporal } from "temporal-polyfill";
+
+/** Unix ms as contracts write an instant: RFC 3339 in UTC, with milliseconds. */
+export function toInstant(unixMs: number): string {
+  return Temporal.Instant.fromEpochMilliseconds(unixMs).toString({ fractionalSecondDigits: 3 });
+}
+
+export function toUnixMs(instant: string): number {
+  return Temporal.Instant.from(instant).epochMilliseconds;
+}
+
+/** Seconds as a person says them: `45 s`, `5 min`, `2 h 30 min`. */
+export function inWords(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  if (whole < 120) return `${whole} s`;
+  const minutes = Math.ceil(whole / 60);
+  if (minutes < 120) return `${minutes} min`;
+  const rest = minutes % 60;
+  return `${(minutes - rest) / 60} h${rest === 0 ? "" : ` ${rest} min`}`;
+}
