@@ -71,8 +71,8 @@ describe("R18 the change log is bounded", () => {
     expect(log.compactable(DAY_MS + 10_001)).toBe(10);
   });
 
-  it("never keeps more than 16,384", () => {
-    expect(logOf(16_400).compactable(0)).toBe(16);
+  it("never keeps more than 4,096", () => {
+    expect(logOf(4_100).compactable(0)).toBe(4);
   });
 
   it("gives up even the last changes for 64 MiB", () => {

@@ -4,7 +4,7 @@ import type { Commit } from "./state.ts";
 const LEAST_ENTRIES = 1_024;
 /** Beyond those, changes are kept this long. */
 const KEPT_MS = 24 * 60 * 60 * 1000;
-const MOST_ENTRIES = 16_384;
+const MOST_ENTRIES = 4_096;
 /** The one bound that also cuts into the least: a snapshot is cheaper than so much history. In bytes of JSON. */
 const MOST_BYTES = 64 * 1024 * 1024;
 
