@@ -7,6 +7,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
@@ -233,6 +234,20 @@ describe("LC-43 the cache file on a real disk", () => {
     const flags = createFlags({ url: "http://127.0.0.1:9", token: "t", cacheFile });
     open.push(flags);
     expect(flags.status()).toMatchObject({ source: "defaults", issues: [expect.stringContaining("EACCES")] });
+  });
+
+  it("clears away what killed processes left half written, and nothing else", async () => {
+    const server = await serve();
+    const cacheFile = path.join(folder, "flags.json");
+    const old = "flags.json.7.abc.tmp";
+    const others = ["flags.json.8.def.tmp", "other.json.7.abc.tmp"];
+    for (const name of [old, ...others]) writeFileSync(path.join(folder, name), "half");
+    const longAgo = new Date(Date.now() - 2 * 3_600_000);
+    for (const name of [old, "other.json.7.abc.tmp"]) utimesSync(path.join(folder, name), longAgo, longAgo);
+    const flags = start(server, { cacheFile });
+    await flags.ready();
+    await flags.close();
+    expect(readdirSync(folder).sort()).toEqual(["flags.json", ...others]);
   });
 
   it("that is a folder is a miss", () => {

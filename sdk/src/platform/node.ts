@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { request as requestPlain } from "node:http";
 import { request as requestSecure } from "node:https";
 import { homedir, hostname } from "node:os";
@@ -239,6 +239,23 @@ async function replace(file: string, text: string): Promise<void> {
     throw error;
   }
   await sync(folder);
+  await sweep(file);
+}
+
+/** Nobody writes this long: a temporary file that is older belongs to a process that was killed while it wrote. */
+const ABANDONED_MS = 60 * 60_000;
+
+async function sweep(file: string): Promise<void> {
+  const folder = path.dirname(file);
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(`${path.basename(file)}.`) || !name.endsWith(".tmp")) continue;
+    const found = path.join(folder, name);
+    // Another process may sweep at the same moment.
+    const age = await stat(found)
+      .then(({ mtimeMs }) => Date.now() - mtimeMs)
+      .catch(() => 0);
+    if (age > ABANDONED_MS) await rm(found, { force: true });
+  }
 }
 
 async function write(file: string, text: string): Promise<void> {
