@@ -17,9 +17,12 @@ export interface StreamClientOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Offers permessage-deflate. @default false */
   readonly deflate?: boolean;
-  /** Acks at once whatever moves the position. @default true */
+  /** Acks whatever moves the position, held for a moment as the protocol has it. @default true */
   readonly acks?: boolean;
 }
+
+/** Between one and two times what a server with few clients asks for. */
+const ACK_HOLD_MS = 30;
 
 type MessageOf<Type extends ServerMessage["type"]> = Extract<ServerMessage, { type: Type }>;
 
@@ -77,10 +80,12 @@ export async function openStreamClient(options: StreamClientOptions): Promise<St
   const notify = (): void => {
     for (const listener of listeners) listener();
   };
+  let held: NodeJS.Timeout | undefined;
   let ended: { readonly code: number; readonly reason: string } | null = null;
 
   const closed = new Promise<{ readonly code: number; readonly reason: string }>((resolve) => {
     websocket.on("close", (code, reason) => {
+      clearTimeout(held);
       ended = { code, reason: reason.toString() };
       resolve(ended);
       notify();
@@ -91,6 +96,12 @@ export async function openStreamClient(options: StreamClientOptions): Promise<St
       websocket.send(typeof message === "string" ? message : JSON.stringify(message), { compress: false });
     }
   };
+  const ackSoon = (): void => {
+    held ??= setTimeout(() => {
+      held = undefined;
+      send(model.ack(ACK_HOLD_MS));
+    }, ACK_HOLD_MS);
+  };
   model.connect();
   websocket.on("message", (data) => {
     const text = (data as Buffer).toString("utf8");
@@ -98,7 +109,7 @@ export async function openStreamClient(options: StreamClientOptions): Promise<St
     texts.push(text);
     messages.push(message);
     for (const reply of model.receive(message)) send(reply);
-    if (acks && model.state && model.state.revision > model.acknowledged) send(model.ack());
+    if (acks && model.state && model.state.revision > model.acknowledged) ackSoon();
     notify();
   });
 

@@ -3,13 +3,13 @@ import { killMessage, patch } from "@bunting/contracts";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Commit } from "../ledger/state.ts";
-import { BLOCK_BYTES, blockBytes, ChangeLog, frameCommit, type LogEntry } from "./change-log.ts";
+import { areSendable, blockBytes, ChangeLog, frameCommit, type LogEntry } from "./change-log.ts";
 
 const roomy = { entries: 1_024, bytes: 4 * 1024 * 1024, ageMs: 600_000 };
 
 const entry = (revision: number, bytes = 10, at = 0): LogEntry => ({
   previous: revision - 1,
-  revision,
+  reaches: revision,
   frame: Buffer.alloc(bytes, revision % 256),
   at,
 });
@@ -26,33 +26,29 @@ describe("ST-13 the log continues from any position it covers", () => {
       fc.property(fc.nat(50), fc.nat(60), fc.nat(120), fc.nat(120), (start, length, pruned, from) => {
         const log = filled(start, start + length);
         log.prune(pruned, 0);
-        const blocks = log.since(from);
-        const covered = from >= log.base && from <= log.head;
-        expect(blocks !== null).toBe(covered);
-        if (!blocks) return;
-        const frames = Buffer.concat(blocks.map(({ frame }) => frame));
-        const expected = Array.from({ length: log.head - from }, (_, index) =>
-          Buffer.alloc(10, (from + index + 1) % 256),
-        );
-        expect(frames.equals(Buffer.concat(expected))).toBe(true);
-        expect(blocks.at(-1)?.reaches ?? from).toBe(log.head);
+        const entries = log.since(from);
+        expect(entries !== null).toBe(from >= log.base && from <= log.head);
+        const revisions = entries?.map(({ previous, reaches }) => [previous, reaches]) ?? [];
+        const expected = Array.from({ length: revisions.length }, (_, index) => [from + index, from + index + 1]);
+        expect(revisions).toEqual(expected);
+        if (entries) expect(entries.at(-1)?.reaches ?? from).toBe(log.head);
       }),
     );
   });
 
-  it("writes many small frames as few blocks", () => {
-    const blocks = filled(0, 100, roomy, 5_000).since(0) ?? [];
-    expect(blocks.length).toBe(Math.ceil(500_000 / (BLOCK_BYTES - (BLOCK_BYTES % 5_000))));
-    expect(blockBytes(blocks)).toBe(500_000);
-    expect(Math.max(...blocks.map(({ frame }) => frame.length))).toBeLessThanOrEqual(BLOCK_BYTES);
+  it("shares its frames with everyone who continues", () => {
+    const log = filled(0, 10);
+    expect(log.since(3)?.at(-1)?.frame).toBe(log.since(9)?.[0]?.frame);
+    const entries = log.since(0) ?? [];
+    expect(areSendable(entries) && blockBytes(entries)).toBe(100);
   });
 
-  it("cannot continue across a commit that is not sent as a patch", () => {
+  it("does not continue by patches across a commit that is too large for one", () => {
     const log = filled(0, 3);
-    log.append({ previous: 3, revision: 4, frame: null, at: 0 });
+    log.append({ previous: 3, reaches: 4, frame: null, at: 0 });
     log.append(entry(5));
-    expect(log.since(3)).toBeNull();
-    expect(log.since(4)).toHaveLength(1);
+    expect(areSendable(log.since(3) ?? [])).toBe(false);
+    expect(areSendable(log.since(4) ?? [])).toBe(true);
   });
 });
 

@@ -2,20 +2,16 @@ import { LIMITS } from "@bunting/contracts/literals";
 import type { Commit } from "../ledger/state.ts";
 import { frameLength, textFrame } from "./frame.ts";
 
-/** Bytes that are written at once before a socket's backlog is looked at again. */
-export const BLOCK_BYTES = 64 * 1024;
-
-/** Frames to be written together. */
+/** A frame to be written, and the revision a client stands at once it has it; null for all parts of a snapshot but the last. */
 export interface Block {
   readonly frame: Buffer;
-  /** The revision a client stands at once it has this block; null for the parts of a snapshot before the last. */
   readonly reaches: number | null;
 }
 
 /** A commit, framed once for everybody. */
 export interface LogEntry {
   readonly previous: number;
-  readonly revision: number;
+  readonly reaches: number;
   /** Null if the patch is too large to be sent: those who need it get the snapshot. */
   readonly frame: Buffer | null;
   /** Monotonic ms. */
@@ -37,8 +33,6 @@ export class ChangeLog {
   #entries: LogEntry[] = [];
   #bytes = 0;
   #head: number;
-  /** What clients that stood at a revision get, so that a thousand that stood at one cost as much as one. */
-  readonly #blocks = new Map<number, readonly Block[] | null>();
 
   constructor(head: number, limits: LogLimits) {
     this.#head = head;
@@ -61,19 +55,13 @@ export class ChangeLog {
   append(entry: LogEntry): void {
     this.#entries.push(entry);
     this.#bytes += entry.frame?.length ?? 0;
-    this.#head = entry.revision;
-    this.#blocks.clear();
+    this.#head = entry.reaches;
     this.#trim(entry.at);
   }
 
-  /** Everything after a revision, or null if the log begins later or holds an entry that is not sent as a patch. */
-  since(revision: number): readonly Block[] | null {
-    if (revision < this.base || revision > this.#head) return null;
-    const known = this.#blocks.get(revision);
-    if (known !== undefined) return known;
-    const blocks = packBlocks(this.#entries.slice(revision - this.base));
-    this.#blocks.set(revision, blocks);
-    return blocks;
+  /** Everything after a revision, or null if the log begins later. */
+  since(revision: number): readonly LogEntry[] | null {
+    return revision < this.base || revision > this.#head ? null : this.#entries.slice(revision - this.base);
   }
 
   /** Drops entries up to a revision, and those that have become too old. */
@@ -87,7 +75,6 @@ export class ChangeLog {
     this.#entries = [];
     this.#bytes = 0;
     this.#head = head;
-    this.#blocks.clear();
   }
 
   #trim(now: number): void {
@@ -105,7 +92,6 @@ export class ChangeLog {
   #drop(count: number): void {
     if (count <= 0) return;
     for (const entry of this.#entries.splice(0, count)) this.#bytes -= entry.frame?.length ?? 0;
-    this.#blocks.clear();
   }
 }
 
@@ -129,27 +115,9 @@ export function isKill(commit: Commit): boolean {
   return commit.kill !== null && commit.kill.length > 0 && commit.kill.length <= FLAGS_PER_KILL;
 }
 
-/** Joins small frames, so that a client far behind costs a few writes and not one for each patch. */
-export function packBlocks(entries: readonly Pick<LogEntry, "revision" | "frame">[]): readonly Block[] | null {
-  const blocks: Block[] = [];
-  let frames: Buffer[] = [];
-  let bytes = 0;
-  let reaches = 0;
-  const close = (): void => {
-    const [only] = frames;
-    if (only) blocks.push({ frame: frames.length === 1 ? only : Buffer.concat(frames), reaches });
-    frames = [];
-    bytes = 0;
-  };
-  for (const { revision, frame } of entries) {
-    if (!frame) return null;
-    if (bytes + frame.length > BLOCK_BYTES) close();
-    frames.push(frame);
-    bytes += frame.length;
-    reaches = revision;
-  }
-  close();
-  return blocks;
+/** Whether all of them can be sent as they are. */
+export function areSendable(entries: readonly LogEntry[]): entries is readonly (LogEntry & Block)[] {
+  return entries.every(({ frame }) => frame !== null);
 }
 
 export function blockBytes(blocks: readonly Block[]): number {

@@ -7,24 +7,16 @@ import type { Clock, Random, Scheduler } from "../ports.ts";
 import { Receipts } from "../receipts/receipts.ts";
 import { ackHoldMs, type Claim, judgeAck, placeClaim, prunableRevision } from "./backlog.ts";
 import { Broadcast, type Visit } from "./broadcast.ts";
-import {
-  BLOCK_BYTES,
-  type Block,
-  blockBytes,
-  ChangeLog,
-  frameCommit,
-  isKill,
-  type LogEntry,
-  packBlocks,
-} from "./change-log.ts";
-import { Connection, HOPELESS_BYTES, type Wire } from "./connection.ts";
+import { areSendable, isKill, type LogEntry } from "./change-log.ts";
+import { Connection, HOPELESS_BYTES, LAGGING_BYTES, type Wire } from "./connection.ts";
 import { ENDINGS, type Ending } from "./ending.ts";
 import { textFrame } from "./frame.ts";
 import { HeartbeatSlots } from "./heartbeat-slots.ts";
+import { History } from "./history.ts";
 import { readResumeToken, signResumeToken } from "./resume-token.ts";
 import { Roster } from "./roster.ts";
 import { type Identity, Session } from "./session.ts";
-import { type Snapshot, SnapshotFactory } from "./snapshot.ts";
+import type { Snapshot } from "./snapshot.ts";
 import type { StreamMetrics } from "./stream-metrics.ts";
 import type { StreamOptions } from "./stream-options.ts";
 
@@ -54,17 +46,13 @@ export interface Arrival {
 /** Telemetry batches taken at once after a quiet time; one a second on average. */
 export const BATCH_BURST = 5;
 
-/** Deltas from the ledger kept for others that stand at the same revision. */
-const MAXIMUM_LEDGER_DELTAS = 64;
-
 /** The stream of one environment: its log of frames, its connections, its sessions and their receipts. */
 export class Channel {
   readonly environment: EnvironmentKey;
   readonly roster: Roster;
   readonly receipts: Receipts;
   readonly #world: ChannelWorld;
-  readonly #log: ChangeLog;
-  readonly #snapshots = new SnapshotFactory();
+  readonly #history: History;
   readonly #broadcast: Broadcast<Connection>;
   readonly #slots: HeartbeatSlots<Connection>;
   /** Only grows while a broadcast runs; those that are no longer open are tidied away in between. */
@@ -72,16 +60,12 @@ export class Channel {
   #connectionCount = 0;
   /** Committed, and waiting for their ordered broadcast. */
   readonly #published: LogEntry[] = [];
-  readonly #ledgerDeltas = new Map<number, readonly Block[] | null>();
-  #checksum: string;
-  #snapshot: Snapshot | null = null;
 
   constructor(environment: EnvironmentState, world: ChannelWorld) {
     const { options, scheduler, metrics } = world;
     this.environment = environment.key;
     this.#world = world;
-    this.#log = new ChangeLog(environment.revision, options.log);
-    this.#checksum = environment.checksum;
+    this.#history = new History(environment, world.ledger, options.log);
     this.receipts = new Receipts(environment.key, (latencyMs) => metrics.delivery.observe(latencyMs / 1_000));
     this.roster = new Roster(this.receipts);
     this.#slots = new HeartbeatSlots(Math.max(1, Math.round(options.heartbeatMs / 1_000)));
@@ -93,11 +77,11 @@ export class Channel {
   }
 
   get head(): number {
-    return this.#log.head;
+    return this.#history.head;
   }
 
   get epoch(): string {
-    return this.#world.ledger.state.epoch;
+    return this.#history.epoch;
   }
 
   /** Open streams. */
@@ -107,7 +91,7 @@ export class Channel {
 
   /** Commits kept as ready frames. */
   get logLength(): number {
-    return this.#log.length;
+    return this.#history.length;
   }
 
   // --- coming and going
@@ -122,10 +106,10 @@ export class Channel {
     const now = clock.monotonic();
     const { epoch, head } = this;
     const held = arrival.claim?.epoch === epoch ? arrival.claim.revision : null;
-    const delta = held === null || held >= head ? null : this.#delta(held);
+    const delta = held === null || held >= head ? null : this.#history.delta(held);
     // Where the frames in memory end, the ledger's log goes on: it alone decides what is compacted.
-    const base = delta ? 0 : this.#log.base;
-    const isCheaper = (): boolean => delta !== null && this.#isCheaper(delta);
+    const base = delta ? 0 : this.#history.base;
+    const isCheaper = (): boolean => delta !== null && this.#history.isCheaper(delta);
     const placement = placeClaim(arrival.claim, { epoch, base, head }, isCheaper);
     if (placement.mode === "ahead") throw new Error("A client that is ahead must be refused before it is welcomed.");
 
@@ -146,7 +130,7 @@ export class Channel {
 
     wire.together(() => {
       wire.write(textFrame(this.#welcome(session, placement, resumed, arrival.telemetrySequence)));
-      if (placement.mode === "snapshot") connection.feed(this.#currentSnapshot().blocks(connection.deflated), now);
+      if (placement.mode === "snapshot") connection.feed(this.#history.snapshot().blocks(connection.deflated), now);
       if (placement.mode === "delta" && delta) connection.feed(delta, now);
     });
     return connection;
@@ -185,11 +169,8 @@ export class Channel {
   publish(commit: Commit): void {
     const { clock } = this.#world;
     const at = clock.monotonic();
-    const { epoch, previous, revision, committedAt } = commit;
-    const entry: LogEntry = { previous, revision, frame: frameCommit(commit), at };
-    this.#log.append(entry);
-    this.#checksum = commit.checksum;
-    this.#ledgerDeltas.clear();
+    const { epoch, revision, committedAt } = commit;
+    const entry = this.#history.append(commit, at);
     this.receipts.committed({ epoch, revision, committedAt, at, connected: this.roster.present });
 
     const { frame } = entry;
@@ -214,15 +195,19 @@ export class Channel {
   #takeOrdered(): Visit<Connection> | null {
     const [first] = this.#published;
     if (!first) return null;
+    // As much as is written to a connection before its backlog is looked at again.
     let bytes = 0;
-    const together = this.#published.findIndex(({ frame }) => {
-      bytes += frame?.length ?? BLOCK_BYTES;
-      return bytes > BLOCK_BYTES;
+    const end = this.#published.findIndex(({ frame }) => {
+      bytes += frame?.length ?? Infinity;
+      return bytes > LAGGING_BYTES;
     });
-    const entries = this.#published.splice(0, together === -1 ? this.#published.length : Math.max(1, together));
-    const frame = packBlocks(entries)?.[0]?.frame ?? null;
+    const entries: readonly LogEntry[] = this.#published.splice(
+      0,
+      end === -1 ? this.#published.length : Math.max(1, end),
+    );
+    const frame = areSendable(entries) ? Buffer.concat(entries.map((entry) => entry.frame)) : null;
     const from = first.previous;
-    const to = entries.at(-1)?.revision ?? first.revision;
+    const to = entries.at(-1)?.reaches ?? first.reaches;
     return (connection) => {
       if (!connection.open || !connection.keepsUp || !connection.wire.writable) return;
       if (connection.sent >= to) return;
@@ -239,9 +224,9 @@ export class Channel {
 
   /** Writes a kill wherever it is not yet. Out of its turn it does not move `sent`: it is delivered again in its place. */
   #overtake(connection: Connection, frame: Buffer, entry: LogEntry): void {
-    if (!connection.open || !connection.wire.writable || connection.sent >= entry.revision) return;
+    if (!connection.open || !connection.wire.writable || connection.sent >= entry.reaches) return;
     const inTurn = connection.keepsUp && connection.sent === entry.previous;
-    if (inTurn && this.#deliver(connection, frame, entry.revision)) return;
+    if (inTurn && this.#deliver(connection, frame, entry.reaches)) return;
     if (connection.wire.backlogBytes > HOPELESS_BYTES) {
       this.shut(connection, ENDINGS.slow_consumer);
       return;
@@ -259,48 +244,15 @@ export class Channel {
   }
 
   #catchUp(connection: Connection): void {
-    const delta = this.#delta(connection.sent);
-    const useDelta = delta !== null && this.#isCheaper(delta);
-    connection.feed(
-      useDelta ? delta : this.#currentSnapshot().blocks(connection.deflated),
-      this.#world.clock.monotonic(),
-    );
-  }
-
-  /** Everything after a revision, or null if the log no longer reaches back or cannot be sent as patches. */
-  #delta(revision: number): readonly Block[] | null {
-    if (revision < 0 || revision > this.head) return null;
-    if (revision >= this.#log.base) return this.#log.since(revision);
-    const known = this.#ledgerDeltas.get(revision);
-    if (known !== undefined) return known;
-    const commits = this.#world.ledger.changesAfter(this.environment, revision);
-    const delta =
-      commits === "compacted"
-        ? null
-        : packBlocks(commits.map((commit) => ({ revision: commit.revision, frame: frameCommit(commit) })));
-    if (this.#ledgerDeltas.size >= MAXIMUM_LEDGER_DELTAS) this.#ledgerDeltas.clear();
-    this.#ledgerDeltas.set(revision, delta);
-    return delta;
-  }
-
-  /** Compared with the snapshot that was made last: making one for each comparison would cost more than it saves. */
-  #isCheaper(delta: readonly Block[]): boolean {
-    return blockBytes(delta) <= (this.#snapshot ?? this.#currentSnapshot()).bytes;
-  }
-
-  #currentSnapshot(): Snapshot {
-    const { epoch, environments } = this.#world.ledger.state;
-    const state = environments.get(this.environment);
-    if (!state) throw new Error(`The environment ${this.environment} is gone.`);
-    if (this.#snapshot?.revision !== state.revision || this.#snapshot.epoch !== epoch) {
-      this.#snapshot = this.#snapshots.make(epoch, state);
-    }
-    return this.#snapshot;
+    const delta = this.#history.delta(connection.sent);
+    const useDelta = delta !== null && this.#history.isCheaper(delta);
+    const blocks = useDelta ? delta : this.#history.snapshot().blocks(connection.deflated);
+    connection.feed(blocks, this.#world.clock.monotonic());
   }
 
   /** For pollers. */
   snapshot(): Snapshot {
-    return this.#currentSnapshot();
+    return this.#history.snapshot();
   }
 
   // --- what clients say
@@ -322,7 +274,7 @@ export class Channel {
     metrics.resyncs.inc({ reason, outcome: ignored ? "ignored" : "snapshot" });
     if (ignored) return;
     connection.resyncedAt = now;
-    connection.feed(this.#currentSnapshot().blocks(connection.deflated), now);
+    connection.feed(this.#history.snapshot().blocks(connection.deflated), now);
   }
 
   // --- time
@@ -337,7 +289,7 @@ export class Channel {
       JSON.stringify({
         type: "heartbeat",
         revision: this.head,
-        checksum: this.#checksum,
+        checksum: this.#history.checksum,
         ackHoldMs: this.#ackHoldMs(),
         sentAt: clock.now(),
       }),
@@ -362,19 +314,16 @@ export class Channel {
     const now = clock.monotonic();
     const { environment } = this;
     this.roster.expire(now);
-    this.#log.prune(prunableRevision(this.roster.acknowledged(), this.head, options.logMargin), now);
+    this.#history.prune(prunableRevision(this.roster.acknowledged(), this.head, options.logMargin), now);
     this.#tidy();
     metrics.connections.set({ environment }, this.#connectionCount);
     metrics.sessions.set({ environment }, this.roster.size);
-    metrics.logEntries.set({ environment }, this.#log.length);
+    metrics.logEntries.set({ environment }, this.#history.length);
   }
 
   /** A new epoch began: nothing of the old one may be sent any more. */
   rewritten(): void {
-    const state = this.#world.ledger.state.environments.get(this.environment);
     this.#published.length = 0;
-    this.#ledgerDeltas.clear();
-    this.#snapshot = null;
     // All are cut off now, before anything of the new epoch can reach them; saying so to thousands takes several chunks.
     const doomed = new Set(this.#connections.filter(({ open }) => open));
     for (const connection of doomed) {
@@ -387,8 +336,7 @@ export class Channel {
       if (doomed.has(connection)) connection.wire.end(code, reason);
     });
     this.roster.clear();
-    this.#log.reset(state?.revision ?? 0);
-    this.#checksum = state?.checksum ?? "000000000000";
+    this.#history.rewritten();
   }
 
   // --- what others ask
@@ -455,7 +403,7 @@ export class Channel {
       resumeTtlMs: options.resumeTtlMs,
       epoch: this.epoch,
       revision: this.head,
-      checksum: this.#checksum,
+      checksum: this.#history.checksum,
       mode: placement.mode,
       reason: placement.reason,
       resumed,

@@ -90,18 +90,21 @@ export class Connection {
   }
 
   #pour(now: number): void {
-    while (this.#feed && this.wire.writable) {
-      if (this.wire.backlogBytes > LAGGING_BYTES) {
-        this.laggingSince = now;
-        return;
+    if (!this.#feed) return;
+    // Small frames leave together, a lagging limit's worth at a time.
+    this.wire.together(() => {
+      while (this.#feed && this.wire.writable) {
+        if (this.wire.backlogBytes > LAGGING_BYTES) {
+          this.laggingSince = now;
+          return;
+        }
+        const block = this.#feed.blocks[this.#feed.next];
+        if (!block) break;
+        this.#feed.next += 1;
+        this.wire.write(block.frame);
+        if (block.reaches !== null) this.sent = block.reaches;
       }
-      const block = this.#feed.blocks[this.#feed.next];
-      if (!block) break;
-      this.#feed.next += 1;
-      this.wire.write(block.frame);
-      this.laggingSince = null;
-      if (block.reaches !== null) this.sent = block.reaches;
-    }
-    this.#feed = null;
+      this.#feed = null;
+    });
   }
 }

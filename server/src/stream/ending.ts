@@ -21,6 +21,7 @@ export const ENDINGS = {
   unauthenticated: ending("unauthenticated", { endsSession: true }),
   environment_archived: ending("environment_archived", { endsSession: true }),
   history_rewritten: ending("history_rewritten", { endsSession: true }),
+  internal: ending("internal"),
   message_malformed: ending("message_malformed"),
   message_rate: ending("message_rate"),
   draining: ending("draining"),

@@ -250,9 +250,14 @@ export class Hub {
       return;
     }
     const { channel, arrival } = admission;
-    this.#handshaker.accept({ request, socket, head, deflated: arrival.deflated }, (websocket) =>
-      this.#open(channel, arrival, websocket, socket),
-    );
+    this.#handshaker.accept({ request, socket, head, deflated: arrival.deflated }, (websocket) => {
+      try {
+        this.#open(channel, arrival, websocket, socket);
+      } catch (error) {
+        this.#deps.logger.error({ error, environment: channel.environment }, "a stream could not be opened");
+        socket.destroy();
+      }
+    });
   }
 
   #admit(
@@ -351,7 +356,13 @@ export class Hub {
     this.#sockets.add(socket);
 
     websocket.on("message", (data, isBinary) => {
-      this.#conversation.hear(channel, connection, isBinary ? null : (data as Buffer).toString("utf8"));
+      try {
+        this.#conversation.hear(channel, connection, isBinary ? null : (data as Buffer).toString("utf8"));
+      } catch (error) {
+        // A defect ends this connection, not the process.
+        this.#deps.logger.error({ error, token }, "a message could not be handled");
+        channel.shut(connection, ENDINGS.internal);
+      }
     });
     websocket.on("ping", () => this.#conversation.heardPing(channel, connection));
     websocket.on("error", () => {}); // `close` follows

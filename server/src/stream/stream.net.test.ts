@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import type { RulesetFlag, ServerMessage } from "@bunting/contracts";
 import { SUBPROTOCOL, TOKEN_SUBPROTOCOL_PREFIX } from "@bunting/contracts/literals";
@@ -220,11 +221,11 @@ describe("ST-1, ST-7 who may not come in is told why", () => {
       headers: { Authorization: `Bearer ${sdkToken(under)}` },
     });
     websocket.on("error", () => {});
-    const [, response] = await new Promise<
-      [unknown, { statusCode?: number; on: (event: string, f: (c: Buffer) => void) => void }]
-    >((resolve) => websocket.once("unexpected-response", (...given) => resolve(given)));
+    const response = await new Promise<IncomingMessage>((resolve) =>
+      websocket.once("unexpected-response", (_request, given) => resolve(given)),
+    );
     expect(response.statusCode).toBe(426);
-    const body = await new Promise<string>((resolve) => response.on("data", (chunk) => resolve(chunk.toString())));
+    const body = await new Promise<string>((resolve) => response.on("data", (chunk) => resolve(String(chunk))));
     expect(body).toContain(SUBPROTOCOL);
   });
 
@@ -797,7 +798,9 @@ describe("ST-54 purge over a socket", () => {
     for (let count = 0; count < 60; count++) await setPercent(under, "a", (count % 99) + 1);
     const { revision } = await position(under);
     await client.reaches(revision);
-    expect(await metric(under, "bunting_stream_log_entries", "production")).toBeGreaterThan(5);
+    await eventually(async () => (await metric(under, "bunting_stream_log_entries", "production")) > 5, {
+      what: "the entries to show in the metrics",
+    });
     client.send(client.model.ack());
     await eventually(async () => (await metric(under, "bunting_stream_log_entries", "production")) <= 5, {
       withinMs: 5_000,
