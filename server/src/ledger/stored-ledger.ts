@@ -8,6 +8,7 @@ import type { Ballast } from "../store/ballast.ts";
 import { type StoredLedger as Loaded, StorageError, type Store, type Transaction } from "../store/store.ts";
 import { permits, scopeOf } from "../tokens/permission.ts";
 import { createTokenText } from "../tokens/secret.ts";
+import { Announcements } from "./announcements.ts";
 import { type Applied, applyDecision } from "./apply.ts";
 import { ChangeLog } from "./change-log.ts";
 import type { Accepted, Actor, Command, Idempotency, Outcome } from "./command.ts";
@@ -62,10 +63,7 @@ export class StoredLedger implements Ledger {
   #readOnly: Ledger["readOnly"] = null;
   readonly #logs = new Map<EnvironmentKey, ChangeLog>();
   readonly #rulesets = new WeakMap<EnvironmentState, Ruleset>();
-  readonly #commitListeners = new Set<(commit: Commit) => void>();
-  readonly #closingListeners = new Set<(event: ClosingEvent) => void>();
-  readonly #announcements: (() => void)[] = [];
-  #announcing = false;
+  readonly #announcements: Announcements<{ readonly commit: Commit; readonly closing: ClosingEvent }>;
   readonly #tokenUses = new Map<string, number>();
   #headIsStale = true;
   #aheadAt = Number.NEGATIVE_INFINITY;
@@ -73,6 +71,7 @@ export class StoredLedger implements Ledger {
 
   constructor(parts: LedgerParts) {
     this.#parts = parts;
+    this.#announcements = new Announcements(parts.logger);
     const loaded = parts.store.load();
     this.#state = loaded.state;
     this.#chain = loaded.chain;
@@ -131,13 +130,11 @@ export class StoredLedger implements Ledger {
   }
 
   onCommit(listener: (commit: Commit) => void): Cancel {
-    this.#commitListeners.add(listener);
-    return () => void this.#commitListeners.delete(listener);
+    return this.#announcements.listen("commit", listener);
   }
 
   onClosing(listener: (event: ClosingEvent) => void): Cancel {
-    this.#closingListeners.add(listener);
-    return () => void this.#closingListeners.delete(listener);
+    return this.#announcements.listen("closing", listener);
   }
 
   reportAhead(environment: EnvironmentKey, revision: number): boolean {
@@ -304,33 +301,10 @@ export class StoredLedger implements Ledger {
     for (const commit of commits) this.#logs.get(commit.environment)?.append(commit);
 
     const { closing, secret } = decision;
-    for (const commit of commits) this.#announce(() => this.#tell(this.#commitListeners, commit));
-    if (closing) this.#announce(() => this.#tell(this.#closingListeners, closing));
+    for (const commit of commits) this.#announcements.announce("commit", commit);
+    if (closing) this.#announcements.announce("closing", closing);
     const accepted: Accepted = { ok: true, state: applied.state, commits, audit };
     return secret === undefined ? accepted : { ...accepted, secret };
-  }
-
-  /** In the order of the commits, also when a listener causes another one. */
-  #announce(announcement: () => void): void {
-    this.#announcements.push(announcement);
-    if (this.#announcing) return;
-    this.#announcing = true;
-    try {
-      for (let next = this.#announcements.shift(); next; next = this.#announcements.shift()) next();
-    } finally {
-      this.#announcing = false;
-    }
-  }
-
-  /** A listener that fails must not fail the change, which is durable, nor the listeners after it. */
-  #tell<Message>(listeners: ReadonlySet<(message: Message) => void>, message: Message): void {
-    for (const listener of listeners) {
-      try {
-        listener(message);
-      } catch (error) {
-        this.#parts.logger.error({ error }, "A listener of the ledger failed.");
-      }
-    }
   }
 
   #compactable({ commits }: Applied, at: number): ReadonlyMap<EnvironmentKey, number> {
@@ -390,7 +364,7 @@ export class StoredLedger implements Ledger {
     this.#chain = chain;
     for (const { key, revision } of environments) this.#logs.set(key, new ChangeLog(revision));
     this.#writeHead();
-    this.#announce(() => this.#tell(this.#closingListeners, { type: "history_rewritten" }));
+    this.#announcements.announce("closing", { type: "history_rewritten" });
   }
 
   #refuseStorage(error: StorageError): Extract<Outcome, { ok: false }> {
