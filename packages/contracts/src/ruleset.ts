@@ -2,6 +2,8 @@ import { z } from "zod";
 import { conditionValue } from "./context.ts";
 import { flagType, metadata } from "./flag.ts";
 import { flagKey, json, segmentKey, variantKey } from "./key.ts";
+import { LIMITS } from "./literals.ts";
+import { metricKey } from "./rollout.ts";
 
 /*
  * What an SDK needs to evaluate one environment: the server's documents compiled to entries without names of people, audit
@@ -42,6 +44,25 @@ export type RulesetAttributeCondition = z.infer<typeof rulesetAttributeCondition
 export const rulesetCondition = z.union([rulesetAttributeCondition, z.object({ segment: segmentKey })]);
 export type RulesetCondition = z.infer<typeof rulesetCondition>;
 
+/**
+ * The live rollout of a flag: asks SDKs for evidence on what its scope serves. Part of the entry, because evidence belongs to
+ * exactly one state of it.
+ */
+export const rulesetRollout = z.object({
+  id: z.string().min(1).max(64),
+  attempt: z.int().min(1),
+  stage: z.int().min(0),
+  canary: variantKey,
+  control: variantKey,
+  /** The rule whose split is the scope; null: the fallthrough's. */
+  rule: z.string().nullable(),
+  /** Puts units into groups, apart from their assignment. */
+  groupSalt: z.uint32(),
+  /** Custom metrics that its guardrails judge. */
+  metrics: z.array(metricKey).max(LIMITS.metricsPerRollout),
+});
+export type RulesetRollout = z.infer<typeof rulesetRollout>;
+
 /** One flag, ready to be evaluated. */
 export const rulesetFlag = z.object({
   key: flagKey,
@@ -59,6 +80,7 @@ export const rulesetFlag = z.object({
   rules: z.array(z.object({ id: z.string(), when: z.array(rulesetCondition), serve: rulesetServe })),
   fallthrough: rulesetServe,
   metadata,
+  rollout: rulesetRollout.optional(),
   checksum,
 });
 export type RulesetFlag = z.infer<typeof rulesetFlag>;

@@ -36,6 +36,8 @@ export const welcome = z.object({
   ackHoldMs: milliseconds,
   /** Name of the server process. */
   node: z.string(),
+  /** The server's clock, Unix ms: evidence is placed by it. Absent from servers that run no rollouts. */
+  sentAt: milliseconds.optional(),
 });
 
 /** The whole ruleset in disjoint parts, swapped in atomically after the last. */

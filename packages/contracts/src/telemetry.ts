@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { breakerReport, evidenceCell, gaugeReport } from "./evidence.ts";
 import { text } from "./key.ts";
 import { LIMITS } from "./literals.ts";
 
@@ -31,6 +32,12 @@ export const telemetryBatch = z
       .array(z.object({ flag: text(LIMITS.keyCharacters), evaluations: count }))
       .max(LIMITS.telemetryUnknownFlags)
       .optional(),
+    /** What running rollouts are judged by. */
+    evidence: z.array(evidenceCell).max(LIMITS.evidenceCells).optional(),
+    breakers: z.array(breakerReport).max(LIMITS.breakersPerBatch).optional(),
+    gauges: z.array(gaugeReport).max(LIMITS.gaugesPerBatch).optional(),
+    /** Flags that a local override forces in this process: its traffic on them is no evidence. */
+    overridden: z.array(text(LIMITS.keyCharacters).min(1)).max(LIMITS.telemetryUnknownFlags).optional(),
     /** Evaluations that a limit kept out of `cells` and `unknown`. */
     dropped: count.optional(),
   })
