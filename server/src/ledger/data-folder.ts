@@ -1,7 +1,18 @@
-import { accessSync, constants, existsSync, mkdirSync, rmSync, statfsSync, statSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  rmSync,
+  statfsSync,
+  statSync,
+} from "node:fs";
 import { join } from "node:path";
 import { StartupError } from "../startup-error.ts";
-import { writeNewFile } from "../store/durable-file.ts";
+import { renameDurably, writeNewFile } from "../store/durable-file.ts";
 
 /** What lies in `BUNTING_DATA_DIR`; docs/operating/storage.md describes each. */
 export interface DataFolder {
@@ -65,6 +76,33 @@ export function isFirstStart({ database, head, path }: DataFolder): boolean {
     "database_missing",
     `${path} has been in use, but ${database} is missing. Put it back, or a backup; to begin anew, empty the folder.`,
   );
+}
+
+/**
+ * A log beside a backup is of the database that lay there before: SQLite would fold it in and ruin both. `Ledger.backup` leaves
+ * its copies in rollback mode (1 in byte 18 of the header, where a database of ours in use has 2), and a database in that mode
+ * has no log of its own. Gives the new name of a log that was set aside.
+ */
+export function setForeignLogAside({ database }: DataFolder): string | null {
+  const log = `${database}-wal`;
+  if (!existsSync(database) || !existsSync(log) || journalModeOf(database) !== ROLLBACK_MODE) return null;
+  const aside = `${log}.set-aside`;
+  renameDurably(log, aside);
+  return aside;
+}
+
+const ROLLBACK_MODE = 1;
+
+/** The file format write version (https://www.sqlite.org/fileformat.html, 1.3.2). */
+function journalModeOf(database: string): number {
+  const descriptor = openSync(database, "r");
+  try {
+    const header = new Uint8Array(19);
+    readSync(descriptor, header);
+    return header[18] ?? 0;
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** Linux magic numbers of NFS, SMB, CIFS and SMB2: SQLite's locks and WAL do not hold there. */

@@ -1,6 +1,7 @@
 import {
   chmodSync,
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -290,6 +291,56 @@ describe("R8 R37 an old backup under the server", () => {
     folder.close();
     copyFileSync(folder.file("backup.db"), folder.file("bunting.db"));
     expect(folder.open().ledger.state.epoch).not.toBe(epoch);
+  });
+
+  /** A folder as kill -9 leaves it: with a log, whose changes follow on those that a backup does not have. */
+  async function takeRemains(): Promise<{ remains: TestFolder; epoch: string }> {
+    const { ledger } = folder.open();
+    for (const key of ["a", "b", "c"]) ledger.execute(createFlag(key), actor());
+    await ledger.backup(folder.file("backup.db"));
+    folder.close();
+    copyFileSync(folder.file("bunting.db"), folder.file("copy.db"));
+    const again = folder.open().ledger;
+    for (const key of ["d", "e", "f", "g"]) again.execute(createFlag(key), actor());
+    folder.close();
+    const last = folder.open().ledger;
+    last.execute(createFlag("h"), actor());
+    const remains = new TestFolder({ time, random });
+    cpSync(folder.path, remains.path, { recursive: true });
+    return { remains, epoch: last.state.epoch };
+  }
+
+  it("is not mixed with the log of the database before it, which is set aside", async () => {
+    const { remains, epoch } = await takeRemains();
+    copyFileSync(folder.file("backup.db"), remains.file("bunting.db"));
+    const restored = remains.open().ledger;
+    expect([...restored.state.flags.keys()].sort()).toEqual(["a", "b", "c"]);
+    expect(restored.state.epoch).not.toBe(epoch);
+    expect(existsSync(remains.file("bunting.db-wal.set-aside"))).toBe(true);
+    expect(remains.lines).toContainEqual(expect.objectContaining({ level: "warn" }));
+    remains.remove();
+  });
+
+  it("is refused, with the remedy, where a plain copy of the file lies beside another's log", async () => {
+    const { remains } = await takeRemains();
+    copyFileSync(folder.file("copy.db"), remains.file("bunting.db"));
+    const error = startupError(() => remains.open());
+    expect(error.code).toBe("database_corrupt");
+    expect(error.message).toContain(`${remains.file("bunting.db-wal")} was that one's log`);
+
+    // The remedy, done.
+    for (const file of ["bunting.db", "bunting.db-wal"]) rmSync(remains.file(file), { force: true });
+    copyFileSync(folder.file("copy.db"), remains.file("bunting.db"));
+    expect([...remains.open().ledger.state.flags.keys()].sort()).toEqual(["a", "b", "c"]);
+    remains.remove();
+  });
+
+  it("leaves the log of a server that was killed where it belongs", async () => {
+    const { remains, epoch } = await takeRemains();
+    const { state } = remains.open().ledger;
+    expect(state.flags.size).toBe(8);
+    expect(state.epoch).toBe(epoch);
+    remains.remove();
   });
 
   it("is no new epoch when the newest backup comes back", async () => {

@@ -12,7 +12,7 @@ import { migrate } from "../store/sqlite/migrate.ts";
 import { explainOpening, openDatabase } from "../store/sqlite/open-database.ts";
 import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { StorageError } from "../store/store.ts";
-import { type DataFolder, isFirstStart, openDataFolder } from "./data-folder.ts";
+import { type DataFolder, isFirstStart, openDataFolder, setForeignLogAside } from "./data-folder.ts";
 import { type FirstRun, furnish } from "./first-run.ts";
 import { readHead, writeHead } from "./head.ts";
 import type { Ledger } from "./ledger.ts";
@@ -48,6 +48,8 @@ export interface OpenedLedger {
 export function openLedger(options: LedgerOptions): OpenedLedger {
   const folder = openDataFolder(options.dataDir);
   const firstRun = isFirstStart(folder) ? found(folder, options) : null;
+  const aside = setForeignLogAside(folder);
+  if (aside !== null) options.logger.warn({ aside }, "A backup was put in place beside the log of another database.");
   const ledger = openAt(folder.database, folder, options, null);
   return { ledger, firstRun };
 }
@@ -114,7 +116,7 @@ function explain(error: unknown, file: string, hadLog: boolean): Error {
     return new StartupError("disk_full", `The volume of ${file} is full. Free some space and start again.`, error);
   }
   const remedy = hadLog
-    ? `If this is a backup that was put in place, remove ${file}-wal, which is of the database before it; else put a backup in its place.`
+    ? `If it was put in place of another database, ${file}-wal was that one's log: remove both and copy it again; else put a backup in its place.`
     : "Put a backup in its place.";
   return new StartupError(
     "database_corrupt",
