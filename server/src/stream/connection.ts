@@ -94,12 +94,12 @@ export class Connection {
     // Small frames leave together, a lagging limit's worth at a time.
     this.wire.together(() => {
       while (this.#feed && this.wire.writable) {
+        const block = this.#feed.blocks[this.#feed.next];
+        if (!block) break;
         if (this.wire.backlogBytes > LAGGING_BYTES) {
           this.laggingSince = now;
           return;
         }
-        const block = this.#feed.blocks[this.#feed.next];
-        if (!block) break;
         this.#feed.next += 1;
         this.wire.write(block.frame);
         if (block.reaches !== null) this.sent = block.reaches;

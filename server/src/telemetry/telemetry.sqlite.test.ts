@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { EnvironmentKey, Flag, FlagKey, TelemetryBatch } from "@bunting/contracts";
@@ -242,6 +242,27 @@ describe("TE-10 a damaged database", () => {
     expect(await recorded).toEqual(stored(1));
     expect(readdirSync(folder)).toContain("telemetry.db.damaged-1");
     expect(log.join("")).toContain("damaged");
+  });
+
+  it("is put aside while running, too", async () => {
+    const { telemetry: first, time } = start();
+    const recorded = first.record(production, batch(1));
+    await time.advanceAsync(50);
+    await recorded;
+    first.close();
+    // The third page is the index by which boots are found: the file opens, and fails at the first batch.
+    const handle = openSync(file, "r+");
+    writeSync(handle, Buffer.alloc(4_096, 0x55), 0, 4_096, 2 * 4_096);
+    closeSync(handle);
+    const { telemetry, time: later } = start(time);
+    const refused = telemetry.record(production, batch(2));
+    await later.advanceAsync(50);
+    expect(await refused).toEqual({ type: "unavailable" });
+    await later.advanceAsync(1_000);
+    const again = telemetry.record(production, batch(2));
+    await later.advanceAsync(50);
+    expect(await again).toEqual(stored(2));
+    expect(readdirSync(folder)).toContain("telemetry.db.damaged-1");
   });
 
   it("is not taken over from another process that has it open", () => {
