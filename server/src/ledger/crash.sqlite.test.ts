@@ -18,7 +18,13 @@ let folder: TestFolder;
 beforeEach(() => {
   folder = new TestFolder({ time: createFakeTime(), random });
 });
-afterEach(() => folder.remove());
+afterEach(() => {
+  folder.remove();
+  for (const copy of copies.splice(0)) rmSync(copy, { recursive: true, force: true });
+});
+
+/** Folders to be removed after the test. */
+const copies: string[] = [];
 
 interface Ending {
   readonly lines: readonly string[];
@@ -102,9 +108,7 @@ function takeRemains() {
       const copy = mkdtempSync(join(tmpdir(), "bunting-remains-"));
       cpSync(folder.path, copy, { recursive: true });
       remains.push(copy);
-    },
-    remove: (): void => {
-      for (const copy of remains) rmSync(copy, { recursive: true, force: true });
+      copies.push(copy);
     },
   };
 }
@@ -119,7 +123,7 @@ describe("R38 kill -9 during a migration", () => {
     expect(folder.open().ledger.state.flags.size).toBe(1);
     folder.close();
 
-    const { remains, take, remove } = takeRemains();
+    const { remains, take } = takeRemains();
     folder.open({ migrations, failpoints: { onMigrationStatement: take } });
     folder.close();
     // BEGIN, the meta row and COMMIT beside the migration's own.
@@ -130,11 +134,10 @@ describe("R38 kill -9 during a migration", () => {
       expect(folder.open({ dataDir, migrations }).ledger.state.flags.size).toBe(1);
       folder.close();
     }
-    remove();
   });
 
   it("leaves, at any statement or commit of the first start, a folder in which the next start is the first", async () => {
-    const { remains, take, remove } = takeRemains();
+    const { remains, take } = takeRemains();
     expect(await run("migrate", 9)).toEqual({ lines: [], signal: "SIGKILL" });
     take();
     folder.open({ failpoints: { onMigrationStatement: take, afterCommit: take } });
@@ -149,6 +152,5 @@ describe("R38 kill -9 during a migration", () => {
       expect(ledger.verify().intact).toBe(true);
       folder.close();
     }
-    remove();
   });
 });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createFakeTime, createSeededRandom, type FakeTime } from "@bunting/testkit";
 import Database from "better-sqlite3";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Ballast } from "../store/ballast.ts";
 import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { StorageError, type Store, type Transaction } from "../store/store.ts";
@@ -36,11 +36,10 @@ describe("R35 a full disk", () => {
   const volume = mkdtempSync(join(tmpdir(), "bunting-volume-"));
   const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1536k", "tmpfs", volume]).status === 0;
   afterEach(() => {
-    if (!mounted) return;
     folder.close();
-    spawnSync("umount", ["-l", volume]);
-    rmSync(volume, { recursive: true, force: true });
+    if (mounted) spawnSync("umount", ["-l", volume]);
   });
+  afterAll(() => rmSync(volume, { recursive: true, force: true }));
 
   it.skipIf(!mounted)(
     "still takes kill, restore and revocation, and recovers (skipped where no tmpfs can be mounted)",

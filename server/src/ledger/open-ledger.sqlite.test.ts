@@ -30,7 +30,18 @@ beforeEach(() => {
   time = createFakeTime();
   folder = new TestFolder({ time, random });
 });
-afterEach(() => folder.remove());
+afterEach(() => {
+  folder.remove();
+  for (const other of others.splice(0)) other.remove();
+});
+
+/** Further folders of the test. */
+const others: TestFolder[] = [];
+function anotherFolder(): TestFolder {
+  const other = new TestFolder({ time, random });
+  others.push(other);
+  return other;
+}
 
 function startupError(open: () => unknown): StartupError {
   try {
@@ -164,9 +175,8 @@ describe("the server does not start, and says in a sentence why", () => {
 
   it("when another server has the database", () => {
     folder.open();
-    const second = new TestFolder({ time, random });
+    const second = anotherFolder();
     expect(startupError(() => second.open({ dataDir: folder.path })).code).toBe("database_locked");
-    second.remove();
   });
 
   it("when the data folder is a file", () => {
@@ -305,7 +315,7 @@ describe("R8 R37 an old backup under the server", () => {
     folder.close();
     const last = folder.open().ledger;
     last.execute(createFlag("h"), actor());
-    const remains = new TestFolder({ time, random });
+    const remains = anotherFolder();
     cpSync(folder.path, remains.path, { recursive: true });
     return { remains, epoch: last.state.epoch };
   }
@@ -318,7 +328,6 @@ describe("R8 R37 an old backup under the server", () => {
     expect(restored.state.epoch).not.toBe(epoch);
     expect(existsSync(remains.file("bunting.db-wal.set-aside"))).toBe(true);
     expect(remains.lines).toContainEqual(expect.objectContaining({ level: "warn" }));
-    remains.remove();
   });
 
   it("is refused, with the remedy, where a plain copy of the file lies beside another's log", async () => {
@@ -332,7 +341,6 @@ describe("R8 R37 an old backup under the server", () => {
     for (const file of ["bunting.db", "bunting.db-wal"]) rmSync(remains.file(file), { force: true });
     copyFileSync(folder.file("copy.db"), remains.file("bunting.db"));
     expect([...remains.open().ledger.state.flags.keys()].sort()).toEqual(["a", "b", "c"]);
-    remains.remove();
   });
 
   it("leaves the log of a server that was killed where it belongs", async () => {
@@ -340,7 +348,6 @@ describe("R8 R37 an old backup under the server", () => {
     const { state } = remains.open().ledger;
     expect(state.flags.size).toBe(8);
     expect(state.epoch).toBe(epoch);
-    remains.remove();
   });
 
   it("is no new epoch when the newest backup comes back", async () => {
