@@ -66,7 +66,7 @@ function damage(document: unknown, steps: readonly number[], value: unknown): un
   const names = Object.keys(document);
   const name = names[step % (names.length + 1)] ?? "unknown";
   const inner = rest.length === 0 ? value : damage((document as Record<string, unknown>)[name], rest, value);
-  if (Array.isArray(document)) return document.with(step % document.length || 0, inner);
+  if (Array.isArray(document)) return document.length === 0 ? [inner] : document.with(step % document.length, inner);
   return { ...document, [name]: inner };
 }
 
@@ -123,7 +123,7 @@ describe("whatever arrives", () => {
         ]);
         if (reply.status >= 400) expect(Object.keys(ERRORS)).toContain(reply.body.code);
       }),
-      { numRuns: 600 },
+      { numRuns: 1_000 },
     );
     expect(under.log.filter((line) => line.includes("request failed"))).toEqual([]);
     expect((await under.request("GET", "/api/v1/audit/verify")).body).toMatchObject({ intact: true, damagedRows: [] });
