@@ -192,11 +192,6 @@ const identityShape = telemetryBatch.pick({ instance: true, boot: true, sequence
 export function telemetryIdentity(message: unknown): BatchIdentity | null {
   if (typeof message !== "object" || message === null) return null;
   const { type, batch } = message as { readonly type?: unknown; readonly batch?: unknown };
-  if (type !== "telemetry") return null;
-  return batchIdentity(batch);
-}
-
-export function batchIdentity(batch: unknown): BatchIdentity | null {
   const parsed = identityShape.safeParse(batch);
-  return parsed.success ? parsed.data : null;
+  return type === "telemetry" && parsed.success ? parsed.data : null;
 }
