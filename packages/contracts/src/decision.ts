@@ -32,6 +32,9 @@ export const guardrailVerdict = z.object({
 });
 export type GuardrailVerdict = z.infer<typeof guardrailVerdict>;
 
+export const decisionAction = z.enum(DECISION_ACTIONS);
+export type DecisionAction = z.infer<typeof decisionAction>;
+
 /** What the next step is and what it waits for. */
 export const nextStep = z.object({
   step: z.enum(["promote", "complete", "none"]),
@@ -40,6 +43,7 @@ export const nextStep = z.object({
   /** In words, most important first. */
   waitsFor: z.array(z.string()),
 });
+export type NextStep = z.infer<typeof nextStep>;
 
 export const decision = z
   .object({
@@ -53,7 +57,7 @@ export const decision = z
     verdict: verdict.nullable(),
     cause: holdCause.nullable(),
     /** What was done about it. */
-    action: z.enum(DECISION_ACTIONS),
+    action: decisionAction,
     /** A person promoted without a pass of this stage. */
     forced: z.boolean(),
     because: z.string(),
