@@ -4,9 +4,7 @@ import { expect, it } from "vitest";
 import { files, read, root, withoutComments } from "./repository.ts";
 
 /** Codes that nothing answers yet, each with the reason why it is defined already. */
-const reserved: Readonly<Record<string, string>> = {
-  too_many_waits: "A full waiting room answers at once with what is known, which is more use than a refusal.",
-};
+const reserved: Readonly<Record<string, string>> = {};
 
 const codes = Object.keys(ERRORS);
 const isTest = (file: string): boolean => file.endsWith(".test.ts");

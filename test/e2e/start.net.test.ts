@@ -58,6 +58,12 @@ describe("a start that cannot succeed says why, in a sentence, and what to do", 
     expect(said).not.toContain("    at ");
   });
 
+  it.runIf(process.platform === "linux")("a data folder where no folder can be made", async () => {
+    const { code, said } = await fruitlessStart({ BUNTING_DATA_DIR: "/proc/bunting/data" });
+    expect(code).toBe(1);
+    expect(said).toMatch(/cannot start\..*\/proc\/bunting\/data.*BUNTING_DATA_DIR/);
+  });
+
   it.each([
     ["that is no database", "this is not a database, but it is long enough to have a header".repeat(200)],
     ["without a single byte", ""],

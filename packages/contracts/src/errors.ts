@@ -449,13 +449,6 @@ export const ERRORS = define({
     remedy: "Free space on the volume of BUNTING_DATA_DIR.",
     retryable: true,
   },
-  too_many_waits: {
-    status: 429,
-    meaning: "Too many requests are waiting for receipts or changes.",
-    normal: "Under attack, or with hundreds of scripts.",
-    remedy: "Ask again without `waitMs`, or later.",
-    retryable: true,
-  },
   too_many_streams: {
     status: 429,
     meaning: "The token or the process holds as many streams as it may.",

@@ -10,7 +10,7 @@ import {
   statfsSync,
   statSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { StartupError } from "../startup-error.ts";
 import { renameDurably, writeNewFile } from "../store/durable-file.ts";
 
@@ -30,7 +30,7 @@ export interface DataFolder {
 /** Makes sure of the folder: it exists, can be written, and is on a disk of this machine. */
 export function openDataFolder(path: string): DataFolder {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path);
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
     const probe = join(path, ".probe");
     rmSync(probe, { force: true });
@@ -57,6 +57,16 @@ export function openDataFolder(path: string): DataFolder {
     ballast: join(path, "ballast"),
     backupBefore: (schema) => join(path, `before-schema-${schema + 1}.db`),
   };
+}
+
+/**
+ * With its parents. Not `recursive: true`: Node.js then tries for ever where a folder can never be made, as below /proc
+ * (seen on 20.20).
+ */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
 
 /**
