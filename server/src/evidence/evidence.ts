@@ -1,0 +1,80 @@
+import type { EvidenceCell, Rollout } from "@bunting/contracts";
+import type { Breakers, EvidenceInterval, Sample } from "@bunting/gating";
+import type { Cancel } from "../ports.ts";
+
+/*
+ * What is known of running rollouts, for whoever judges them. Evidence is written with the batch that brought it
+ * (telemetry/), and read here; nothing here decides anything.
+ */
+
+/** One attempt and its two arms. */
+export interface AttemptArms {
+  readonly rollout: string;
+  readonly attempt: number;
+  readonly canary: string;
+  readonly control: string;
+}
+
+export function armsOf({ id, attempt, plan }: Pick<Rollout, "id" | "attempt" | "plan">): AttemptArms {
+  return { rollout: id, attempt, canary: plan.canary, control: plan.control };
+}
+
+/** Bounds on `availableAt`, the interval index at which evidence became usable. */
+export interface AvailabilityRange {
+  /** Left out: from the beginning. */
+  readonly after?: number;
+  readonly through: number;
+}
+
+/** Plain counts of both arms, whatever the stage. */
+export interface RecentCounts {
+  readonly canary: ArmTotals;
+  readonly control: ArmTotals;
+}
+
+export interface ArmTotals {
+  readonly exposureCount: number;
+  readonly outcomeCount: number;
+  readonly errorCount: number;
+}
+
+/** Unix ms of the last batch with evidence of each arm; null: none in this attempt. */
+export interface LastReceived {
+  readonly canary: number | null;
+  readonly control: number | null;
+}
+
+export interface GaugeValue {
+  /** Unix ms. */
+  readonly at: number;
+  readonly value: number;
+}
+
+/** One stored row: all instances' cells of one arm, stage and interval that became usable at the same time. */
+export interface EvidenceRow extends EvidenceCell {
+  readonly availableAt: number;
+}
+
+export interface EvidenceSource {
+  /**
+   * The interval index now. What has `availableAt` at most this MUST never change again, also over restarts and a clock that
+   * is set back: a decision stores this number and no copy of the evidence, and is replayed from it.
+   */
+  through(): number;
+  /**
+   * Everything of an attempt that became usable in the range, by interval and stage. The same range gives the same answer
+   * for ever. Late evidence of an interval comes in a range of its own: merge by addition.
+   */
+  intervals(arms: AttemptArms, range: AvailabilityRange): readonly EvidenceInterval[];
+  /** Of the last 60 s as far as received, not behind the watermark and so not repeatable: for gross failures. */
+  recent(arms: AttemptArms): RecentCounts;
+  lastReceived(arms: AttemptArms): LastReceived;
+  /** By what instances said within ten minutes. `stage`: whose canary traffic makes an instance count. */
+  breakers(arms: AttemptArms, stage: number): Breakers;
+  /** What SDKs reported and people posted, oldest first. */
+  gauges(environment: string, metric: string, sinceMs: number): readonly GaugeValue[];
+  /** The latest value of each gauge and Prometheus guardrail that has one, by guardrail id. */
+  samples(rollout: Pick<Rollout, "id" | "attempt" | "environment" | "plan">): ReadonlyMap<string, Sample>;
+  /** Called after the COMMIT that stored evidence or a breaker's report of a rollout, once for each. */
+  onArrival(listener: (rollout: string) => void): Cancel;
+}
