@@ -1,8 +1,8 @@
 import { Temporal } from "temporal-polyfill";
 
-/** Unix ms as contracts write an instant: RFC 3339 in UTC, with milliseconds. */
-export function toInstant(unixMs: number): string {
-  return Temporal.Instant.fromEpochMilliseconds(unixMs).toString({ fractionalSecondDigits: 3 });
+/** Unix ms as an RFC 3339 string in UTC with milliseconds. */
+export function instantText(ms: number): string {
+  return Temporal.Instant.fromEpochMilliseconds(Math.round(ms)).toString({ fractionalSecondDigits: 3 });
 }
 
 export function toUnixMs(instant: string): number {
