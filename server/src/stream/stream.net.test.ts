@@ -226,7 +226,7 @@ describe("ST-1, ST-7 who may not come in is told why", () => {
     );
     expect(response.statusCode).toBe(426);
     const body = await new Promise<string>((resolve) => response.on("data", (chunk) => resolve(String(chunk))));
-    expect(body).toContain(SUBPROTOCOL);
+    expect(JSON.parse(body)).toMatchObject({ code: "upgrade_required", detail: expect.stringContaining(SUBPROTOCOL) });
   });
 
   it("takes the token as a subprotocol, and does not send it back (ST-2)", async () => {
