@@ -4,48 +4,54 @@ import { logSumExp } from "./log-space.ts";
 /** Rate ratios 2^(-6) to 2^8 in eighths of a doubling. */
 const RATIOS = Array.from({ length: 113 }, (_, index) => 2 ** ((index - 48) / 8));
 
+const LOG_RATIOS = RATIOS.map(Math.log);
+
 const LOG_PRIOR = (() => {
   const prior = RATIOS.map((ratio) => 1 / (1 + Math.abs(Math.log2(ratio))) ** 2);
   const total = prior.reduce((sum, weight) => sum + weight, 0);
   return prior.map((weight) => Math.log(weight / total));
 })();
 
-/** Log likelihood of each ratio of the grid, given the intervals so far. */
-export type RatioLikelihood = readonly number[];
-
-export const startRatioLikelihood = (): RatioLikelihood => RATIOS.map(() => 0);
-
-export function addToRatioLikelihood(likelihood: RatioLikelihood, counts: ArmCounts): RatioLikelihood {
-  const { canaryExposureCount, canaryEventCount, controlExposureCount, controlEventCount } = counts;
-  const eventCount = canaryEventCount + controlEventCount;
-  if (eventCount === 0 || canaryExposureCount === 0 || controlExposureCount === 0) return likelihood;
-  return likelihood.map((sum, index) => {
-    const mass = (RATIOS[index] ?? 1) * canaryExposureCount;
-    const share = mass / (mass + controlExposureCount);
-    return sum + canaryEventCount * Math.log(share) + controlEventCount * Math.log1p(-share);
-  });
+/** Canary rate over control rate; a bound is null where the data (or the grid) do not bound it. */
+export interface RatioInterval {
+  readonly low: number | null;
+  readonly estimate: number;
+  readonly high: number | null;
 }
 
 /**
- * An interval for the rate ratio that is right at every look at once with probability `1 - errorBudget`: the ratios that the
- * mixture of all does not refute. `low` and `high` are null where the grid ends.
+ * The rate ratio with an interval that is right at every look at once with probability `1 - errorBudget`: the ratios that the
+ * mixture of all does not refute (Robbins' confidence sequence by the method of mixtures).
  */
-export function rateRatioInterval(
-  likelihood: RatioLikelihood,
-  dispersion: number,
-  errorBudget: number,
-): { readonly low: number | null; readonly estimate: number; readonly high: number | null } {
-  const mixture = logSumExp(likelihood.map((value, index) => (LOG_PRIOR[index] ?? 0) + value / dispersion));
-  let low: number | null = null;
-  let high: number | null = null;
-  let best = 0;
-  for (const [index, value] of likelihood.entries()) {
-    if (value > (likelihood[best] ?? Number.NEGATIVE_INFINITY)) best = index;
-    if (mixture - value / dispersion >= Math.log(1 / errorBudget)) continue;
-    low ??= index;
-    high = index;
+export class RatioSequence {
+  /** Log likelihood of each ratio, up to what is the same for all. */
+  readonly #logLikelihoods = new Float64Array(RATIOS.length);
+
+  add(counts: ArmCounts): void {
+    const { canaryExposureCount, canaryEventCount, controlExposureCount, controlEventCount } = counts;
+    const eventCount = canaryEventCount + controlEventCount;
+    if (eventCount === 0 || canaryExposureCount === 0 || controlExposureCount === 0) return;
+    const canaryShare = canaryExposureCount / (canaryExposureCount + controlExposureCount);
+    for (let index = 0; index < RATIOS.length; index += 1) {
+      this.#logLikelihoods[index] =
+        (this.#logLikelihoods[index] ?? 0) +
+        canaryEventCount * (LOG_RATIOS[index] ?? 0) -
+        eventCount * Math.log1p(((RATIOS[index] ?? 1) - 1) * canaryShare);
+    }
   }
-  const at = (index: number | null, edge: number): number | null =>
-    index === null || index === edge ? null : (RATIOS[index] ?? null);
-  return { low: at(low, 0), estimate: RATIOS[best] ?? 1, high: at(high, RATIOS.length - 1) };
+
+  interval(dispersion: number, errorBudget: number): RatioInterval {
+    const scaled = this.#logLikelihoods.map((value) => value / dispersion);
+    const mixture = logSumExp(scaled.map((value, index) => (LOG_PRIOR[index] ?? 0) + value));
+    const refuted = Math.log(1 / errorBudget);
+    const inside = (value: number): boolean => mixture - value < refuted;
+    const low = scaled.findIndex(inside);
+    const high = scaled.findLastIndex(inside);
+    const best = scaled.indexOf(Math.max(...scaled));
+    return {
+      low: low <= 0 ? null : (RATIOS[low] ?? null),
+      estimate: RATIOS[best] ?? 1,
+      high: high < 0 || high === RATIOS.length - 1 ? null : (RATIOS[high] ?? null),
+    };
+  }
 }

@@ -1,40 +1,35 @@
-import { EVIDENCE_GROUPS } from "@bunting/contracts/literals";
-import { type EvidenceProcess, logEvidence } from "./evidence-process.ts";
-import type { Grid } from "./grid.ts";
+import type { GroupSums } from "./evidence.ts";
 
-/** Units fall into this many groups by a hash of their own, so that clustering shows as variance between groups. */
-export const GROUP_COUNT: number = EVIDENCE_GROUPS;
-
-/** Cumulative sums of one hash group of one arm. */
+/** Cumulative sums of the hash groups of one arm: events out of exposures. */
 export interface GroupCounts {
-  readonly exposureCount: number;
-  readonly eventCount: number;
+  readonly exposures: GroupSums;
+  readonly events: GroupSums;
 }
 
 /**
  * How much more than independent events the control's events vary between groups of users: 1 if a user's failures say
- * nothing about his next request. Pearson's statistic, shrunk towards `floor` while events are few. From the control only: a
- * real regression inflates the canary's.
+ * nothing about his next request. Pearson's statistic of quasi-likelihood (Wedderburn 1974; McCullagh and Nelder 1989, 4.5),
+ * shrunk towards `floor` while events are few. From the control only: a real regression inflates the canary's.
  *
- * `floor` is 1, and for common events (latency exceedances) `1 - min(.5, pooled event rate)`, their binomial variance.
+ * @param floor 1, and for common events (latency exceedances) `1 - min(.5, pooled event rate)`, their binomial variance
  */
-export function dispersion(groups: readonly GroupCounts[], floor = 1): number {
-  const eventCount = groups.reduce((sum, group) => sum + group.eventCount, 0);
-  return shrink(pearsonDispersion(groups), eventCount, floor);
+export function dispersion(groups: GroupCounts, floor = 1): number {
+  return shrink(pearsonDispersion(groups), total(groups.events), floor);
 }
 
 /** `1/(G - 1) sum (e_g - n_g p)^2 / (n_g p)` over the non-empty groups; 1 without events or with fewer than two groups. */
-export function pearsonDispersion(groups: readonly GroupCounts[]): number {
-  const filled = groups.filter(({ exposureCount }) => exposureCount > 0);
-  const exposureCount = filled.reduce((sum, group) => sum + group.exposureCount, 0);
-  const eventCount = filled.reduce((sum, group) => sum + group.eventCount, 0);
-  if (filled.length < 2 || eventCount === 0) return 1;
-  const rate = eventCount / exposureCount;
-  const statistic = filled.reduce((sum, group) => {
-    const expected = group.exposureCount * rate;
-    return sum + (group.eventCount - expected) ** 2 / expected;
-  }, 0);
-  return statistic / (filled.length - 1);
+export function pearsonDispersion({ exposures, events }: GroupCounts): number {
+  const rate = total(events) / total(exposures);
+  let filledCount = 0;
+  let statistic = 0;
+  for (let group = 0; group < exposures.length; group += 1) {
+    const exposureCount = exposures[group] ?? 0;
+    if (exposureCount === 0) continue;
+    filledCount += 1;
+    const expected = exposureCount * rate;
+    statistic += ((events[group] ?? 0) - expected) ** 2 / expected;
+  }
+  return filledCount < 2 || !(rate > 0) ? 1 : statistic / (filledCount - 1);
 }
 
 /** `max(floor, (estimate weight + 15 floor) / (weight + 10))`: starts at 1.5 times the floor, follows the data from then on. */
@@ -42,24 +37,35 @@ export function shrink(estimate: number, weight: number, floor = 1): number {
   return Math.max(floor, (estimate * weight + 15 * floor) / (weight + 10));
 }
 
-/** Fewer events than this in the canary are no evidence of harm, whatever the likelihood says. */
-const MINIMUM_EVENTS = 4;
+/** Dispersion of exceedances: they are common events, so its floor is their binomial variance. */
+export function exceedanceDispersion(groups: GroupCounts): number {
+  const exposureCount = total(groups.exposures);
+  const rate = exposureCount === 0 ? 0 : total(groups.events) / exposureCount;
+  return dispersion(groups, 1 - Math.min(0.5, rate));
+}
 
-/**
- * Evidence of harm that survives without its worst group, so that one broken user in a retry loop is not a regression:
- * `min(full, 2 x without)`. Dropping canary events can only lower evidence for alternatives above 1, so validity stays.
- *
- * @param worstGroupEventCount events of the canary group with the most, cumulative over the attempt
- */
-export function robustLogEvidence(
-  process: EvidenceProcess,
-  grid: Grid,
-  canary: { readonly eventCount: number; readonly worstGroupEventCount: number },
-  dispersion: number,
-): number {
-  if (canary.eventCount < MINIMUM_EVENTS) return 0;
-  const full = logEvidence(process, grid, { dispersion });
-  if (full <= 1) return full;
-  const without = logEvidence(process, grid, { dispersion, droppedEventCount: canary.worstGroupEventCount });
-  return Math.min(full, 2 * without);
+/** Variance over mean of counts per group: how unequally busy units are. At least 1. */
+export function countDispersion(counts: GroupSums): number {
+  const mean = total(counts) / counts.length;
+  if (!(mean > 0)) return 1;
+  let squares = 0;
+  for (const count of counts) squares += (count - mean) ** 2;
+  return Math.max(1, squares / (counts.length - 1) / mean);
+}
+
+export function total(counts: GroupSums): number {
+  let sum = 0;
+  for (const count of counts) sum += count;
+  return sum;
+}
+
+export function largest(counts: GroupSums): number {
+  let most = 0;
+  for (const count of counts) if (count > most) most = count;
+  return most;
+}
+
+/** Adds group by group; a report without groups adds nothing. */
+export function addGroups(into: Float64Array, counts: GroupSums): void {
+  for (let group = 0; group < into.length; group += 1) into[group] = (into[group] ?? 0) + (counts[group] ?? 0);
 }

@@ -4,13 +4,18 @@
  */
 export interface Grid {
   readonly alternatives: readonly number[];
+  readonly logAlternatives: readonly number[];
   /** Logs of the weights, normalised to sum 1. */
   readonly logWeights: readonly number[];
 }
 
 const grid = (alternatives: readonly number[], weights: readonly number[]): Grid => {
   const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return { alternatives, logWeights: weights.map((weight) => Math.log(weight / total)) };
+  return {
+    alternatives,
+    logAlternatives: alternatives.map(Math.log),
+    logWeights: weights.map((weight) => Math.log(weight / total)),
+  };
 };
 const evenGrid = (alternatives: readonly number[]): Grid =>
   grid(

@@ -12,6 +12,7 @@ export {
   mergeArms,
 } from "./evidence.ts";
 export { guardrailsOfStage, namedGuardrails } from "./guardrails.ts";
+export { isComplete, judgeGuardrails, judgeStatistics, WATERMARK_MS } from "./judge.ts";
 export type {
   Breakers,
   Failure,
@@ -23,3 +24,5 @@ export type {
   SampleRatio,
   StageCounts,
 } from "./judgement.ts";
+export { binIndex, binLatencyMs, effectiveIncreaseRate, shiftBinCount } from "./sketch.ts";
+export { AttemptStatistics } from "./statistics.ts";

@@ -12,7 +12,7 @@ export interface JudgementInputs {
   readonly stage: number;
   /** When the stage's configuration was committed. */
   readonly stageStartedAt: number;
-  /** All of the attempt, in any order; those of stages before are looked at too. */
+  /** All of the attempt, in any order, each interval and stage once; those of stages before are looked at too. */
   readonly intervals: readonly EvidenceInterval[];
   /** Latest value of each gauge and Prometheus guardrail, by guardrail id. */
   readonly samples: ReadonlyMap<string, Sample>;

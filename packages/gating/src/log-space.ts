@@ -3,12 +3,14 @@
  */
 
 /** `ln(sum of e^terms)`, with the maximum taken out. Nothing, or nothing but -Infinity, gives -Infinity. */
-export function logSumExp(terms: readonly number[]): number {
+export function logSumExp(terms: ArrayLike<number>): number {
   let largest = Number.NEGATIVE_INFINITY;
-  for (const term of terms) if (term > largest) largest = term;
+  for (let index = 0; index < terms.length; index += 1) largest = Math.max(largest, terms[index] ?? largest);
   if (largest === Number.NEGATIVE_INFINITY) return largest;
   let sum = 0;
-  for (const term of terms) sum += Math.exp(term - largest);
+  for (let index = 0; index < terms.length; index += 1) {
+    sum += Math.exp((terms[index] ?? Number.NEGATIVE_INFINITY) - largest);
+  }
   return largest + Math.log(sum);
 }
 

@@ -11,6 +11,7 @@ const LOG_GAMMA = Math.log(GAMMA);
 export const LOWEST_BIN = -230;
 /** 6 minutes. */
 export const HIGHEST_BIN = 640;
+export const BIN_COUNT: number = HIGHEST_BIN - LOWEST_BIN + 1;
 
 /** Bin index to count. */
 export type Sketch = ReadonlyMap<number, number>;
@@ -28,7 +29,12 @@ export function binLatencyMs(bin: number): number {
 
 /** A tolerance as whole bins, for it is applied to bins: 25 % is 11 bins, that is 24.6 %. */
 export function shiftBinCount(increaseRate: number): number {
-  return Math.round(Math.log(1 + increaseRate) / LOG_GAMMA);
+  return Math.round(increaseBins(increaseRate));
+}
+
+/** A tolerance in bins, not rounded. */
+export function increaseBins(increaseRate: number): number {
+  return Math.log1p(increaseRate) / LOG_GAMMA;
 }
 
 /** The tolerance that {@link shiftBinCount} bins really are, for the console. */

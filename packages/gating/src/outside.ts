@@ -1,0 +1,39 @@
+import type { Guardrail, HoldCause } from "@bunting/contracts";
+import type { Sample } from "./judgement.ts";
+import { isAbove, isBelow } from "./measurement.ts";
+import { significant } from "./words.ts";
+
+/** Guardrails on values that come from outside: a gauge that was posted, the answer to a query. */
+export type OutsideGuardrail = Extract<Guardrail, { source: "prometheus" } | { kind: "gauge" }>;
+
+/** A query is asked at each analysis, so an answer this much older was not asked for this one. */
+const QUERY_AGE_INTERVALS = 3;
+
+export type Reading =
+  | { readonly value: number; readonly failing: boolean }
+  | { readonly value: null; readonly cause: HoldCause; readonly because: string };
+
+/** What a value from outside says now. Without a fresh one it says nothing, and a failed query never passes or fails. */
+export function readSample(
+  guardrail: OutsideGuardrail,
+  sample: Sample | undefined,
+  { now, analysisIntervalSeconds }: { readonly now: number; readonly analysisIntervalSeconds: number },
+): Reading {
+  if (sample === undefined) return nothing("no_data", "no value yet");
+  if ("error" in sample) return nothing("measurement_error", `not measured: ${sample.error}`);
+  if (sample.value === null) return nothing("no_data", "the query found no value");
+  if (!Number.isFinite(sample.value)) return nothing("measurement_error", `not measured: the value is ${sample.value}`);
+  const mostSeconds = "source" in guardrail ? QUERY_AGE_INTERVALS * analysisIntervalSeconds : guardrail.maxAgeSeconds;
+  // A value from the future is as fresh as one of now: clocks differ.
+  const ageSeconds = Math.max(0, now - sample.at) / 1000;
+  if (ageSeconds > mostSeconds) {
+    return nothing("no_data", `the latest value is ${significant(ageSeconds)} s old, more than ${mostSeconds} s`);
+  }
+  const { min, max, exclusive } = guardrail;
+  const failing =
+    (max !== undefined && isAbove(sample.value, max, exclusive)) ||
+    (min !== undefined && isBelow(sample.value, min, exclusive));
+  return { value: sample.value, failing };
+}
+
+const nothing = (cause: HoldCause, because: string): Reading => ({ value: null, cause, because });
