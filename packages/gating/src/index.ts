@@ -2,11 +2,14 @@
  * How a rollout is judged and decided, as docs/spec/gating.md specifies it. Pure: time is an argument, and there is no
  * randomness, input or output.
  */
+export { type RatioInterval, RatioSequence } from "./confidence-sequence.ts";
+export { addGroups, dispersion } from "./dispersion.ts";
 export {
   type ArmEvidence,
   type ArmGroups,
   armFromCells,
   type EvidenceInterval,
+  GROUP_COUNT,
   type GroupSums,
   type MetricCounts,
   mergeArms,
@@ -24,5 +27,13 @@ export type {
   SampleRatio,
   StageCounts,
 } from "./judgement.ts";
-export { binIndex, binLatencyMs, effectiveIncreaseRate, shiftBinCount } from "./sketch.ts";
+export {
+  binIndex,
+  binLatencyMs,
+  effectiveIncreaseRate,
+  HIGHEST_BIN,
+  LOWEST_BIN,
+  quantileBin,
+  shiftBinCount,
+} from "./sketch.ts";
 export { AttemptStatistics } from "./statistics.ts";

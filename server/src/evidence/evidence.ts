@@ -26,18 +26,6 @@ export interface AvailabilityRange {
   readonly through: number;
 }
 
-/** Plain counts of both arms, whatever the stage. */
-export interface RecentCounts {
-  readonly canary: ArmTotals;
-  readonly control: ArmTotals;
-}
-
-export interface ArmTotals {
-  readonly exposureCount: number;
-  readonly outcomeCount: number;
-  readonly errorCount: number;
-}
-
 /** Unix ms of the last batch with evidence of each arm; null: none in this attempt. */
 export interface LastReceived {
   readonly canary: number | null;
@@ -63,11 +51,15 @@ export interface EvidenceSource {
   through(): number;
   /**
    * Everything of an attempt that became usable in the range, by interval and stage. The same range gives the same answer
-   * for ever. Late evidence of an interval comes in a range of its own: merge by addition.
+   * for ever. Late evidence of an interval comes in a range of its own: merge by addition. Null if it cannot be read at the
+   * moment, which is not the same as no evidence.
    */
-  intervals(arms: AttemptArms, range: AvailabilityRange): readonly EvidenceInterval[];
-  /** Of the last 60 s as far as received, not behind the watermark and so not repeatable: for gross failures. */
-  recent(arms: AttemptArms): RecentCounts;
+  intervals(arms: AttemptArms, range: AvailabilityRange): readonly EvidenceInterval[] | null;
+  /**
+   * The last 60 s as far as received, the interval under way included: for gross failures. Not behind the watermark and so not
+   * repeatable: who decides by it keeps it.
+   */
+  recent(arms: AttemptArms): readonly EvidenceInterval[];
   lastReceived(arms: AttemptArms): LastReceived;
   /** By what instances said within ten minutes. `stage`: whose canary traffic makes an instance count. */
   breakers(arms: AttemptArms, stage: number): Breakers;
