@@ -298,9 +298,9 @@ export const ERRORS = define({
   },
   secret_shown_once: {
     status: 409,
-    meaning: "This Idempotency-Key already created a token, and a secret is shown only once.",
-    normal: "When the answer to a token creation was lost on the way.",
-    remedy: "Revoke the token that the detail names and create another.",
+    meaning: "This Idempotency-Key already created what the detail names, and a secret is shown only once.",
+    normal: "When the answer to a creation was lost on the way.",
+    remedy: "Revoke or delete what the detail names, and create another.",
     retryable: false,
   },
 
@@ -427,6 +427,36 @@ export const ERRORS = define({
     retryable: false,
   },
 
+  // --- webhooks
+  webhook_not_found: {
+    status: 404,
+    meaning: "No webhook has this name, or the token does not cover its environments.",
+    normal: "After a typing error.",
+    remedy: "`GET /api/v1/webhooks` shows the names.",
+    retryable: false,
+  },
+  webhook_exists: {
+    status: 409,
+    meaning: "A webhook has this name already.",
+    normal: "When a creation is repeated without an Idempotency-Key.",
+    remedy: "Choose another name, or delete the webhook first.",
+    retryable: false,
+  },
+  webhook_tested_recently: {
+    status: 429,
+    meaning: "This webhook was tested less than ten seconds ago.",
+    normal: "When somebody is impatient.",
+    remedy: "Look at its deliveries, then try again.",
+    retryable: true,
+  },
+  outgoing_address_refused: {
+    status: 422,
+    meaning: "The server makes no requests to such an address: not https, not public, or with a password in it.",
+    normal: "When a receiver inside the own network was not allowed yet.",
+    remedy: "Take an https address, or have the operator list its host and port in BUNTING_OUTGOING_ALLOW.",
+    retryable: false,
+  },
+
   // --- the server
   storage_unknown_outcome: {
     status: 503,
@@ -444,7 +474,7 @@ export const ERRORS = define({
   },
   storage_full: {
     status: 507,
-    meaning: "The disk is full. Only kill, restore and the revocation of tokens are accepted.",
+    meaning: "The disk is full. Only kill, restore, the end of a rollout and the revocation of tokens are accepted.",
     normal: "Never.",
     remedy: "Free space on the volume of BUNTING_DATA_DIR.",
     retryable: true,

@@ -142,6 +142,33 @@ export const ROLLOUT_NOTICES = [
   "completed",
 ] as const;
 
+/** Everything a webhook can be told: the notices of a rollout behind `rollout.`, and what happens to a flag by hand. */
+export const NOTIFICATION_KINDS = [
+  "rollout.announced",
+  "rollout.started",
+  "rollout.stage_reached",
+  "rollout.baking",
+  "rollout.held",
+  "rollout.guardrail_failing",
+  "rollout.approval_asked",
+  "rollout.approval_reminder",
+  "rollout.approved",
+  "rollout.rejected",
+  "rollout.paused",
+  "rollout.resumed",
+  "rollout.rolled_back",
+  "rollout.killed",
+  "rollout.aborted",
+  "rollout.stood_down",
+  "rollout.completed",
+  "flag.killed",
+  "flag.restored",
+  "webhook.test",
+] as const;
+
+/** How a notification is written: as it is, or as a message of Slack and of what takes Slack's messages. */
+export const WEBHOOK_FORMATS = ["json", "slack"] as const;
+
 /** What a failing guardrail does. */
 export const GUARDRAIL_ACTIONS = ["rollback", "hold", "alert", "kill"] as const;
 
@@ -219,6 +246,9 @@ export const LIMITS = {
   segments: 1_000,
   /** Revoked ones included: their ids stay in the audit. */
   tokens: 10_000,
+  rolesPerToken: 8,
+  /** Ended ones included: their reports stay. */
+  rollouts: 20_000,
   variantsPerFlag: 50,
   variantValueBytes: 64 * 1024,
   rulesPerConfiguration: 200,
@@ -261,6 +291,24 @@ export const LIMITS = {
   descriptionBytes: 4096,
   reasonBytes: 2048,
   metadataEntries: 32,
+
+  webhooks: 50,
+  urlBytes: 2048,
+  webhookSecretMinCharacters: 24,
+  webhookSecretCharacters: 128,
+  /** Bytes of the body of one delivery. */
+  notificationBytes: 64 * 1024,
+  /** Of one notification; `flagCount` says how many there are. */
+  flagsPerNotification: 100,
+  /** Waiting for one webhook. Above, the oldest are given up. */
+  deliveriesWaiting: 1_000,
+  /** Kept of one webhook after their end, to be looked at. */
+  deliveriesKept: 1_000,
+  deliveryTries: 12,
+  deliveryTimeoutMs: 5_000,
+  /** Bytes of an answer to a request of the server's own. */
+  outgoingAnswerBytes: 64 * 1024,
+  webhookTestIntervalMs: 10_000,
 
   idempotencyKeyCharacters: 255,
   idempotencyKeptMs: 24 * 60 * 60 * 1000,
