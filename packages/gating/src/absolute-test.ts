@@ -1,10 +1,11 @@
 import { addGroups, dispersion, largest, total } from "./dispersion.ts";
 import { GROUP_COUNT } from "./evidence.ts";
 import {
-  absoluteLogRatios,
   addAbsoluteInterval,
   addCheckpoint,
   type EvidenceProcess,
+  type LimitRatios,
+  limitRatios,
   logEvidence,
   plainLogEvidence,
   startProcess,
@@ -19,6 +20,7 @@ const MINIMUM_EXPECTED_EVENT_COUNT = 20;
 export class AbsoluteTest {
   readonly limitRate: number;
   readonly #process: EvidenceProcess;
+  readonly #ratios: LimitRatios;
   readonly #eventGains: readonly number[];
   readonly #control = { exposures: new Float64Array(GROUP_COUNT), events: new Float64Array(GROUP_COUNT) };
   readonly #canaryGroupEvents = new Float64Array(GROUP_COUNT);
@@ -28,16 +30,14 @@ export class AbsoluteTest {
   constructor(grid: Grid, limitRate: number) {
     this.limitRate = limitRate;
     this.#process = startProcess(grid);
-    this.#eventGains = absoluteLogRatios(grid, limitRate).map(({ hit, miss }) => hit - miss);
+    this.#ratios = limitRatios(grid, limitRate);
+    this.#eventGains = this.#ratios.hits.map((hit, k) => hit - (this.#ratios.misses[k] ?? 0));
   }
 
   add(counts: EventCounts): void {
     const { canaryExposureCount, canaryEventCount } = counts;
-    addAbsoluteInterval(
-      this.#process,
-      { exposureCount: canaryExposureCount, eventCount: canaryEventCount },
-      this.limitRate,
-    );
+    const arm = { exposureCount: canaryExposureCount, eventCount: canaryEventCount };
+    addAbsoluteInterval(this.#process, arm, this.#ratios);
     this.#exposureCount += canaryExposureCount;
     this.#eventCount += canaryEventCount;
     addGroups(this.#canaryGroupEvents, counts.canaryGroupEvents);

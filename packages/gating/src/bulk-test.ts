@@ -1,7 +1,7 @@
 import { addGroups, shrink, total } from "./dispersion.ts";
 import { type ArmEvidence, GROUP_COUNT } from "./evidence.ts";
 import { CHECKPOINT_LIMIT, restartLogWeight, unspentLogWeight } from "./evidence-process.ts";
-import { BRACKET_COUNT, bracketCount, bracketOfBin } from "./ladder.ts";
+import { BRACKET_COUNT, bracketOfBin, groupScores } from "./ladder.ts";
 import { logSumExp } from "./log-space.ts";
 import type { Sketch } from "./sketch.ts";
 
@@ -74,10 +74,10 @@ export class BulkTest {
     this.#process.score += weight * (canaryScores.sum / canaryScores.count - controlMean);
     this.#process.variance += weight * ((canaryScores.squares + controlScores.squares) / count - mean * mean);
     const share = controlScores.count / count;
-    addGroups(
-      this.#canaryGroupScores,
-      groupScores(canary, canaryScores, controlMean).map((groupScore) => share * groupScore),
-    );
+    const groups = canary.groups.outcomeCount;
+    const sums = groupScores(canary.ladder, groups, canaryScores.brackets);
+    for (const [group, sum] of sums.entries()) sums[group] = share * (sum - controlMean * (groups[group] ?? 0));
+    addGroups(this.#canaryGroupScores, sums);
   }
 
   logEvidence(): number {
@@ -106,27 +106,19 @@ export class BulkTest {
   }
 
   #watchControl(control: ArmEvidence, scores: Scores): void {
-    const requestCounts = control.groups.outcomeCount;
-    const requestCount = total(requestCounts);
+    const requests = control.groups.outcomeCount;
+    const requestCount = total(requests);
     if (requestCount === 0 || scores.count === 0) return;
+    const sums = groupScores(control.ladder, requests, scores.brackets);
     // The ladder's own mean, so that groups add up to zero although brackets are coarser than bins.
-    const sums = groupScores(control, scores, 0);
     const mean = total(sums) / requestCount;
-    let squares = 0;
-    for (let bracket = 0; bracket < BRACKET_COUNT; bracket += 1) {
-      let count = 0;
-      for (let group = 0; group < GROUP_COUNT; group += 1) {
-        count += bracketCount(control.ladder, requestCounts, group, bracket);
-      }
-      squares += count * ((scores.brackets[bracket] ?? 0) - mean) ** 2;
+    for (const [group, sum] of sums.entries()) sums[group] = sum - mean * (requests[group] ?? 0);
+    addGroups(this.#controlGroupScores, sums);
+    addGroups(this.#controlGroupRequests, requests);
+    for (const [bracket, count] of scores.counts.entries()) {
+      this.#ladderSquares += count * ((scores.brackets[bracket] ?? 0) - mean) ** 2;
     }
-    this.#ladderSquares += squares;
     this.#squares += scores.squares - scores.sum ** 2 / scores.count;
-    addGroups(
-      this.#controlGroupScores,
-      sums.map((sum, group) => sum - mean * (requestCounts[group] ?? 0)),
-    );
-    addGroups(this.#controlGroupRequests, requestCounts);
   }
 }
 
@@ -134,7 +126,8 @@ interface Scores {
   readonly count: number;
   readonly sum: number;
   readonly squares: number;
-  /** Mean score of each bracket of the ladder. */
+  /** Requests in each bracket of the ladder, and their mean score. */
+  readonly counts: Readonly<Float64Array>;
   readonly brackets: Readonly<Float64Array>;
 }
 
@@ -153,21 +146,12 @@ function scoresOf(sketch: Sketch, score: (bin: number) => number): Scores {
     sum += size * value;
     squares += size * value * value;
   }
-  for (const [bracket, size] of counts.entries()) if (size > 0) brackets[bracket] = (brackets[bracket] ?? 0) / size;
-  return { count, sum, squares, brackets };
-}
-
-/** Sum of `score - mean` of each group, a request scored as its bracket is on average. */
-function groupScores(arm: ArmEvidence, scores: Scores, mean: number): Float64Array {
-  const sums = new Float64Array(GROUP_COUNT);
-  for (let group = 0; group < GROUP_COUNT; group += 1) {
-    if ((arm.groups.outcomeCount[group] ?? 0) === 0) continue;
-    let sum = 0;
-    for (let bracket = 0; bracket < BRACKET_COUNT; bracket += 1) {
-      const count = bracketCount(arm.ladder, arm.groups.outcomeCount, group, bracket);
-      if (count > 0) sum += count * ((scores.brackets[bracket] ?? 0) - mean);
-    }
-    sums[group] = sum;
+  // A bin that a rung cuts lies in one bracket, its requests perhaps in the next: that one scores as its neighbour.
+  let previous = -0.5;
+  for (let bracket = 0; bracket < BRACKET_COUNT; bracket += 1) {
+    const size = counts[bracket] ?? 0;
+    if (size > 0) previous = (brackets[bracket] ?? 0) / size;
+    brackets[bracket] = previous;
   }
-  return sums;
+  return { count, sum, squares, counts, brackets };
 }

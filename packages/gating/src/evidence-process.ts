@@ -50,9 +50,9 @@ export function addInterval(process: EvidenceProcess, counts: ArmCounts, nullRat
   const { grid, logLikelihoodRatios } = process;
   const canaryMass = nullRateRatio * canaryExposureCount;
   const canaryShare = canaryMass / (canaryMass + controlExposureCount);
-  for (const [k, alternative] of grid.alternatives.entries()) {
+  for (let k = 0; k < logLikelihoodRatios.length; k += 1) {
     const gain = canaryEventCount * (grid.logAlternatives[k] ?? 0);
-    const cost = eventCount * Math.log1p((alternative - 1) * canaryShare);
+    const cost = eventCount * Math.log1p(((grid.alternatives[k] ?? 1) - 1) * canaryShare);
     logLikelihoodRatios[k] = (logLikelihoodRatios[k] ?? 0) + gain - cost;
   }
 }
@@ -60,30 +60,35 @@ export function addInterval(process: EvidenceProcess, counts: ArmCounts, nullRat
 /** Just inside certainty on both sides, where a likelihood would vanish. */
 const SMALLEST_LIMIT_RATE = 1e-6;
 
-/**
- * Adds one interval to the test "the canary's event rate is above `limitRate`" (for a grid below 1: below it), without a
- * control: Wald's sequential probability ratio for each alternative rate. Alternatives are capped just under certainty.
- */
-export function addAbsoluteInterval(
-  process: EvidenceProcess,
-  counts: { readonly exposureCount: number; readonly eventCount: number },
-  limitRate: number,
-): void {
-  const { exposureCount, eventCount } = counts;
-  if (exposureCount === 0) return;
-  const { logLikelihoodRatios } = process;
-  for (const [k, { hit, miss }] of absoluteLogRatios(process.grid, limitRate).entries()) {
-    logLikelihoodRatios[k] = (logLikelihoodRatios[k] ?? 0) + eventCount * hit + (exposureCount - eventCount) * miss;
-  }
+/** Per alternative, what one event and one exposure without add to its log likelihood ratio against a limit. */
+export interface LimitRatios {
+  readonly hits: readonly number[];
+  readonly misses: readonly number[];
 }
 
-/** Per alternative: what one event, and one exposure without, add to its log likelihood ratio. */
-export function absoluteLogRatios(grid: Grid, limitRate: number): readonly { hit: number; miss: number }[] {
+/**
+ * "The canary's event rate is above `limitRate`" (for a grid below 1: below it), without a control: Wald's sequential
+ * probability ratio for each alternative rate. Alternatives are capped just under certainty.
+ */
+export function limitRatios(grid: Grid, limitRate: number): LimitRatios {
   const limit = Math.min(1 - SMALLEST_LIMIT_RATE, Math.max(SMALLEST_LIMIT_RATE, limitRate));
-  return grid.alternatives.map((alternative) => {
-    const rate = Math.min(alternative * limit, limit + 0.999 * (1 - limit));
-    return { hit: Math.log(rate) - Math.log(limit), miss: Math.log1p(-rate) - Math.log1p(-limit) };
-  });
+  const rates = grid.alternatives.map((alternative) => Math.min(alternative * limit, limit + 0.999 * (1 - limit)));
+  return {
+    hits: rates.map((rate) => Math.log(rate) - Math.log(limit)),
+    misses: rates.map((rate) => Math.log1p(-rate) - Math.log1p(-limit)),
+  };
+}
+
+/** Adds one interval of the canary alone. */
+export function addAbsoluteInterval(
+  { logLikelihoodRatios }: EvidenceProcess,
+  { exposureCount, eventCount }: { readonly exposureCount: number; readonly eventCount: number },
+  { hits, misses }: LimitRatios,
+): void {
+  const missCount = exposureCount - eventCount;
+  for (let k = 0; k < logLikelihoodRatios.length; k += 1) {
+    logLikelihoodRatios[k] = (logLikelihoodRatios[k] ?? 0) + eventCount * (hits[k] ?? 0) + missCount * (misses[k] ?? 0);
+  }
 }
 
 export interface EvaluationOptions {

@@ -18,16 +18,13 @@ export const BRACKET_COUNT: number = LADDER_RUNG_COUNT + 1;
 /** Brackets lie between the rungs: the 0th below the first, the last above all. */
 export const bracketOfBin = (bin: number): number => BRACKET_OF_BIN[bin - LOWEST_BIN] ?? 0;
 
-/** The rung whose latency is nearest to the upper edge of a bin, as a ratio. */
-export function nearestRung(bin: number): number {
-  const latency = Math.log(binLatencyMs(bin));
-  let nearest = 0;
-  for (const [rung, ms] of LATENCY_LADDER_MS.entries()) {
-    const best = LATENCY_LADDER_MS[nearest] ?? ms;
-    if (Math.abs(Math.log(ms) - latency) < Math.abs(Math.log(best) - latency)) nearest = rung;
-  }
-  return nearest;
-}
+/** The rung whose latency is nearest to that of a bin, as a ratio. */
+export const nearestRung = (bin: number): number => NEAREST_RUNG_OF_BIN[bin - LOWEST_BIN] ?? LADDER_RUNG_COUNT - 1;
+
+const NEAREST_RUNG_OF_BIN: readonly number[] = Array.from({ length: BIN_COUNT }, (_, index) => {
+  const distances = LATENCY_LADDER_MS.map((rung) => Math.abs(Math.log(rung / binLatencyMs(index + LOWEST_BIN))));
+  return distances.indexOf(Math.min(...distances));
+});
 
 /** Outcomes above a rung, per group. */
 export function groupsAbove(ladder: GroupSums, rung: number): Float64Array {
@@ -36,9 +33,18 @@ export function groupsAbove(ladder: GroupSums, rung: number): Float64Array {
   return counts;
 }
 
-/** Outcomes of one group in one bracket. */
-export function bracketCount(ladder: GroupSums, outcomes: GroupSums, group: number, bracket: number): number {
-  const above = (rung: number): number =>
-    rung < 0 ? (outcomes[group] ?? 0) : (ladder[group * LADDER_RUNG_COUNT + rung] ?? 0);
-  return above(bracket - 1) - (bracket === LADDER_RUNG_COUNT ? 0 : above(bracket));
+/** Per group, the sum over its outcomes of the score of the bracket that each is in. */
+export function groupScores(ladder: GroupSums, outcomes: GroupSums, brackets: GroupSums): Float64Array {
+  const sums = new Float64Array(GROUP_COUNT);
+  const first = brackets[0] ?? 0;
+  for (let group = 0; group < GROUP_COUNT; group += 1) {
+    // Counts are cumulative: whoever is above a rung adds the step from the bracket below it to the one above.
+    let sum = (outcomes[group] ?? 0) * first;
+    for (let rung = 0; rung < LADDER_RUNG_COUNT; rung += 1) {
+      const step = (brackets[rung + 1] ?? 0) - (brackets[rung] ?? 0);
+      sum += (ladder[group * LADDER_RUNG_COUNT + rung] ?? 0) * step;
+    }
+    sums[group] = sum;
+  }
+  return sums;
 }
