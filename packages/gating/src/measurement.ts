@@ -1,7 +1,7 @@
 import type { Guardrail } from "@bunting/contracts";
 import type { ArmEvidence, EvidenceInterval } from "./evidence.ts";
 import { QUANTILES } from "./latency-comparison.ts";
-import { binIndex, binLatencyMs, increaseBins, mergeSketches, quantileBin, type Sketch } from "./sketch.ts";
+import { binIndex, binLatencyMs, increaseBins, LOWEST_BIN, mergeSketches, quantileBin, type Sketch } from "./sketch.ts";
 
 /** What people read of a guardrail, and how it compares with the limits as they were written. */
 export interface Measurement {
@@ -107,6 +107,8 @@ function measureLatency(
     beyondControl:
       bins.canary !== null &&
       bins.control !== null &&
+      // Nothing is a multiple of nothing: a control that answers in no time is no measure.
+      bins.control > LOWEST_BIN &&
       maxIncreasePercent !== undefined &&
       isSlower(bins.canary - bins.control, maxIncreasePercent, exclusive),
   };

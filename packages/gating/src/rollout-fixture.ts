@@ -107,38 +107,54 @@ export function inputsWith(changes: Partial<DecisionInputs> = {}): DecisionInput
 export interface ArmTraffic {
   readonly outcomeCount: number;
   readonly errorCount: number;
+  /** Decisions, one to a unit. @default outcomeCount */
+  readonly exposureCount?: number;
   /** Median and 99th percentile of latency: 98 % of requests take the one, 2 % the other. */
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
 
-/** Evidence of an arm in one interval, spread evenly over the groups, each unit with one request. */
+/** Evidence of an arm in one interval, spread evenly over the groups, each unit with one request at most. */
 export function cellOf(
   place: { readonly variant: VariantKey; readonly interval: number; readonly stage: number; readonly attempt?: number },
-  { outcomeCount, errorCount, p50Ms, p99Ms }: ArmTraffic,
+  { outcomeCount, errorCount, p50Ms, p99Ms, exposureCount = outcomeCount }: ArmTraffic,
 ): EvidenceCell {
   const slowCount = Math.ceil(outcomeCount * 0.02);
+  const units = spread(exposureCount);
   const outcomes = spread(outcomeCount);
   const errors = spread(errorCount);
   return {
     rollout: "r-1",
     attempt: 1,
     ...place,
-    exposureCount: outcomeCount,
-    unitCount: outcomeCount,
+    exposureCount,
+    unitCount: exposureCount,
     outcomeCount,
     errorCount,
     unitErrorCount: errorCount,
     uncheckedCount: 0,
-    groups: outcomes.flatMap((count, group): EvidenceCell["groups"] => {
+    groups: units.flatMap((count, group): EvidenceCell["groups"] => {
       const errorsOfGroup = errors[group] ?? 0;
-      return count === 0 ? [] : [[group, count, count, errorsOfGroup, errorsOfGroup]];
+      return count === 0 ? [] : [[group, count, outcomes[group] ?? 0, errorsOfGroup, errorsOfGroup]];
     }),
     sketch: [
       [binIndex(p50Ms), outcomeCount - slowCount],
       [binIndex(p99Ms), slowCount],
     ],
     ladder: [],
+  };
+}
+
+/** The arms with exposures as the canary's percent splits them, whatever number of them had an outcome. */
+export function exposedAt(
+  percent: number,
+  arms: { readonly canary: ArmTraffic; readonly control: ArmTraffic },
+): typeof arms {
+  const share = percent / 100;
+  const total = Math.ceil(Math.max(arms.canary.outcomeCount / share, arms.control.outcomeCount / (1 - share)));
+  return {
+    canary: { ...arms.canary, exposureCount: Math.round(total * share) },
+    control: { ...arms.control, exposureCount: Math.round(total * (1 - share)) },
   };
 }
 
