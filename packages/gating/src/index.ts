@@ -37,3 +37,5 @@ export {
   shiftBinCount,
 } from "./sketch.ts";
 export { AttemptStatistics } from "./statistics.ts";
+export { nextOpening } from "./windows.ts";
+export { limitText } from "./words.ts";
