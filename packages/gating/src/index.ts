@@ -2,7 +2,10 @@
  * How a rollout is judged and decided, as docs/spec/gating.md specifies it. Pure: time is an argument, and there is no
  * randomness, input or output.
  */
+export { type CommandInputs, decideCommand, type LatestDecision } from "./command.ts";
 export { type RatioInterval, RatioSequence } from "./confidence-sequence.ts";
+export { ControlHistory } from "./control-history.ts";
+export { type DecisionInputs, decide, type PreviousDecision } from "./decide.ts";
 export { addGroups, dispersion } from "./dispersion.ts";
 export {
   type ArmEvidence,
@@ -14,6 +17,7 @@ export {
   type MetricCounts,
   mergeArms,
 } from "./evidence.ts";
+export { FEWER, HARM, NON_INFERIOR, NON_INFERIOR_FEWER, TAIL } from "./grid.ts";
 export { guardrailsOfStage, namedGuardrails } from "./guardrails.ts";
 export { isComplete, judgeGuardrails, judgeStatistics, WATERMARK_MS } from "./judge.ts";
 export type {
@@ -27,6 +31,15 @@ export type {
   SampleRatio,
   StageCounts,
 } from "./judgement.ts";
+export { LatencyComparison } from "./latency-comparison.ts";
+export type { Effect, Transition } from "./machine.ts";
+export { nextStepOf } from "./next-step.ts";
+export { planProblems, startProblems } from "./plan.ts";
+export type { Refusal } from "./refusal.ts";
+export { RelativeTest } from "./relative-test.ts";
+export type { FlagFacts } from "./rollout.ts";
+export type { Ruling } from "./ruling.ts";
+export { serveOfScope, withServeOfScope } from "./scope.ts";
 export {
   binIndex,
   binLatencyMs,
@@ -36,6 +49,7 @@ export {
   quantileBin,
   shiftBinCount,
 } from "./sketch.ts";
+export { splitAtPercent, splitOf } from "./split.ts";
 export { AttemptStatistics } from "./statistics.ts";
 export { nextOpening } from "./windows.ts";
 export { limitText } from "./words.ts";
