@@ -15,6 +15,11 @@ export interface EvidenceInterval {
   readonly stage: number;
   readonly canary: ArmEvidence | null;
   readonly control: ArmEvidence | null;
+  /**
+   * The canary's share of what the two arms were given, as it was configured. @default the stage's percent: right where the
+   * scope serves nothing but canary and control
+   */
+  readonly shareRate?: number;
 }
 
 export interface ArmEvidence {
@@ -35,6 +40,9 @@ export interface ArmEvidence {
   /** Custom metrics by name. */
   readonly metrics: ReadonlyMap<string, MetricCounts>;
 }
+
+/** What a cell counts, whatever it counts for. */
+export type EvidenceCounts = Omit<EvidenceCell, "rollout" | "attempt" | "stage" | "variant" | "interval">;
 
 /** One sum per hash group. */
 export type GroupSums = Readonly<Float64Array>;
@@ -61,7 +69,7 @@ export const GROUP_COUNT: number = EVIDENCE_GROUPS;
 export const LADDER_RUNG_COUNT: number = LATENCY_LADDER_MS.length;
 
 /** The sum of one arm's cells of one interval; `null` if there are none. */
-export function armFromCells(cells: Iterable<EvidenceCell>): ArmEvidence | null {
+export function armFromCells(cells: Iterable<EvidenceCounts>): ArmEvidence | null {
   return mergeArms([...cells].map(armFromCell));
 }
 
@@ -92,7 +100,7 @@ export function mergeArms(arms: Iterable<ArmEvidence | null>): ArmEvidence | nul
   };
 }
 
-function armFromCell(cell: EvidenceCell): ArmEvidence {
+function armFromCell(cell: EvidenceCounts): ArmEvidence {
   const groups = {
     unitCount: new Float64Array(GROUP_COUNT),
     outcomeCount: new Float64Array(GROUP_COUNT),

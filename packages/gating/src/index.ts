@@ -11,6 +11,7 @@ export {
   type ArmEvidence,
   type ArmGroups,
   armFromCells,
+  type EvidenceCounts,
   type EvidenceInterval,
   GROUP_COUNT,
   type GroupSums,
