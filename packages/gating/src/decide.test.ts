@@ -204,6 +204,17 @@ describe("GA-153 no promotion without all that a promotion needs", () => {
   });
 });
 
+describe("GA-158 the expected share is that of the two arms, not of everybody", () => {
+  it("promotes where the scope serves a third variant besides", () => {
+    // Of 100 users 5 have the canary, 38 the control and 57 the third variant, which is no evidence of either.
+    const formerServe = { split: { off: 40, other: 60 } };
+    const cells = healthy((100 * 5) / (5 + 38));
+    expect(lineOf(looking({ cells }, {}, { formerServe }))).toBe("pass, promote, running 25 %");
+    expect(looking({ cells }).decision.cause).toBe("sample_ratio_mismatch");
+    expect(looking({}, {}, { formerServe }).decision.cause).toBe("sample_ratio_mismatch");
+  });
+});
+
 describe("GA-154 a guardrail with forSeconds counts once it has failed for so long without a break", () => {
   const latency = {
     metric: "latency_p95",

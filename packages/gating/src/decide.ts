@@ -8,6 +8,7 @@ import { nextStepOf } from "./next-step.ts";
 import { percentOfStage } from "./plan.ts";
 import { applyTransition, type FlagFacts, flagStatus, gatesOf, stateOf } from "./rollout.ts";
 import { type DecisionDraft, NO_COUNTS, type Ruling } from "./ruling.ts";
+import { splitAtPercent, splitOf } from "./split.ts";
 
 /** Everything one look of the controller is decided from, as JSON: stored with the decision, and replayed from there. */
 export interface DecisionInputs {
@@ -92,6 +93,14 @@ export function judgementInputs(inputs: DecisionInputs): JudgementInputs {
   };
 }
 
+/** The canary's share of canary and control in a stage: less than its percent says if the scope serves others besides. */
+export function shareRateOf({ plan, formerServe }: Pick<Rollout, "plan" | "formerServe">, stage: number): number {
+  const percent = percentOfStage(plan, stage);
+  if (formerServe === null) return percent / 100;
+  const control = splitAtPercent(splitOf(formerServe), plan.canary, percent)[plan.control] ?? 0;
+  return percent / (percent + control);
+}
+
 function intervalsOf({ rollout, cells }: DecisionInputs): readonly EvidenceInterval[] {
   const { canary, control } = rollout.plan;
   const groups = new Map<string, EvidenceCell[]>();
@@ -108,6 +117,7 @@ function intervalsOf({ rollout, cells }: DecisionInputs): readonly EvidenceInter
       stage: group[0]?.stage ?? 0,
       canary: armFromCells(group.filter(({ variant }) => variant === canary)),
       control: armFromCells(group.filter(({ variant }) => variant === control)),
+      shareRate: shareRateOf(rollout, group[0]?.stage ?? 0),
     }))
     .sort((a, b) => a.interval - b.interval || a.stage - b.stage);
 }

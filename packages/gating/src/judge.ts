@@ -233,7 +233,7 @@ function harmFindings(judged: readonly GuardrailJudgement[], merged: Merged, pla
 
 function silenceFindings(stage: StageStatistics, inputs: JudgementInputs, sampleRatio: SampleRatio): Found[] {
   const { plan, now, stageStartedAt } = inputs;
-  const { hasControl, shareRate } = stage.terms;
+  const { hasControl } = stage.terms;
   const latestComplete = Math.floor((now - WATERMARK_MS) / EVIDENCE_INTERVAL_MS) - 1;
   const start = Math.floor(stageStartedAt / EVIDENCE_INTERVAL_MS);
   const silentSince = (through: number | null): number => latestComplete - (through ?? start);
@@ -249,7 +249,8 @@ function silenceFindings(stage: StageStatistics, inputs: JudgementInputs, sample
     const because = `the canary has reported nothing for ${canarySilence * 10} s`;
     found.push(fail(because, { by: "no_data", action: "rollback", guardrails: [] }));
   }
-  const expected = (stage.controlExposureCountSinceCanary * shareRate) / (1 - shareRate) / stage.sampleRatio.dispersion;
+  const { expectedShareRate, dispersion } = stage.sampleRatio;
+  const expected = (stage.controlExposureCountSinceCanary * expectedShareRate) / (1 - expectedShareRate) / dispersion;
   if (controlReports && canarySilent && expected >= Math.log(1 / plan.falseAlarmBudget) + 2) {
     const because = "the control reports and the canary does not: it may crash before it can report";
     found.push(hold("sample_ratio_mismatch", because));
@@ -263,14 +264,14 @@ function silenceFindings(stage: StageStatistics, inputs: JudgementInputs, sample
 }
 
 function judgeSampleRatio(stage: StageStatistics): SampleRatio {
-  const { hasControl, shareRate } = stage.terms;
+  const { hasControl } = stage.terms;
   const logEvidence = hasControl ? rounded(stage.sampleRatio.logEvidence()) : null;
   const observedShareRate = hasControl ? stage.sampleRatio.observedShareRate : null;
   return {
     logEvidence,
     mismatch: logEvidence !== null && logEvidence >= MISMATCH_LOG_EVIDENCE,
     observedShareRate: observedShareRate === null ? null : rounded(observedShareRate),
-    expectedShareRate: shareRate,
+    expectedShareRate: rounded(stage.sampleRatio.expectedShareRate),
   };
 }
 

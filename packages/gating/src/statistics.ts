@@ -130,7 +130,7 @@ export class StageStatistics {
     this.#kept.push(interval);
     if (this.#kept.length > KEPT_INTERVALS) this.#kept.shift();
     this.#counts = { canary: plus(this.#counts.canary, canary), control: plus(this.#counts.control, control) };
-    this.sampleRatio.add(canary, control);
+    this.sampleRatio.add(interval);
     if (canary !== null) addGroups(this.#canaryGroups, canary.groups.unitCount);
     this.#watch(interval);
   }
