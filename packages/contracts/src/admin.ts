@@ -2,10 +2,12 @@ import { z } from "zod";
 import { attributeCondition } from "./condition.ts";
 import { configuration, configurationDraft, initialConfiguration } from "./configuration.ts";
 import { context } from "./context.ts";
+import { decision, guardrailVerdict, rolloutView } from "./decision.ts";
 import { evaluationResult, traceStep } from "./evaluation.ts";
 import { flag, flagDraft, flagPatch } from "./flag.ts";
 import { environmentKey, flagKey, instant, json, segmentKey, text } from "./key.ts";
 import { LIMITS } from "./literals.ts";
+import { rollout, rolloutPlan, rolloutState, signature } from "./rollout.ts";
 import { checksum, epoch, position, revision } from "./ruleset.ts";
 import { segment, segmentDraft } from "./segment.ts";
 import { createdToken, token, tokenDraft, tokenKind } from "./token.ts";
@@ -204,6 +206,121 @@ export const instance = z
 export type Instance = z.infer<typeof instance>;
 export const instancePage = page(instance, "InstancePage");
 
+// --- rollouts
+
+/** A plan for a flag. It does nothing until somebody starts it. */
+export const createRolloutRequest = rolloutPlan.meta({
+  id: "CreateRolloutRequest",
+  example: {
+    canary: "on",
+    control: "off",
+    stages: [{ percent: 1 }, { percent: 25 }, { percent: 100 }],
+    guardrails: [{ metric: "error_rate", max: 0.01, worseThanControl: true }],
+  },
+});
+
+export const rolloutCommandRequest = z
+  .strictObject({ comment: text(LIMITS.reasonBytes).default("") })
+  .meta({ id: "RolloutCommandRequest", example: { comment: "Support agrees" } });
+
+export const checklistRequest = z
+  .strictObject({ item: text(LIMITS.nameBytes).min(1), ticked: z.boolean().default(true) })
+  .meta({ id: "ChecklistRequest", example: { item: "Dashboards are imported" } });
+
+export const rolloutQuery = pageQuery.extend({
+  state: rolloutState.optional(),
+  environment: environmentKey.optional(),
+});
+
+export const rolloutPage = page(rolloutView, "RolloutPage");
+
+export const decisionQuery = pageQuery.extend({
+  attempt: z.coerce.number().int().min(1).optional(),
+  /** `changes`: only decisions that did something or said something new. */
+  only: z.enum(["changes", "all"]).default("all"),
+});
+
+export const decisionPage = page(decision, "DecisionPage");
+
+/**
+ * Answer to a command. `receipt` says who has applied the change of the flag, as of the answer; null if the flag was not
+ * changed, and in an answer that is repeated after a restart.
+ */
+export const rolloutChange = z
+  .object({
+    rollout: rolloutView,
+    /** What the log says of this command; null for the checklist. */
+    decision: decision.nullable(),
+    position,
+    receipt: receipt.nullable(),
+  })
+  .meta({ id: "RolloutChange" });
+export type RolloutChange = z.infer<typeof rolloutChange>;
+
+const figures = z.object({
+  exposureCount: z.int(),
+  outcomeCount: z.int(),
+  errorCount: z.int(),
+  unitCount: z.int(),
+});
+
+/** One stage of one attempt, as it was when it was left, or as it is. */
+export const stageReport = z.object({
+  attempt: z.int(),
+  stage: z.int(),
+  percent: z.number(),
+  startedAt: instant,
+  endedAt: instant.nullable(),
+  /** How it was left; null while it is under way. */
+  outcome: z.enum(["promoted", "completed", "rolled_back", "killed", "aborted"]).nullable(),
+  bakedSeconds: z.number(),
+  counts: z.object({ canary: figures, control: figures }),
+  guardrails: z.array(guardrailVerdict),
+  signatures: z.array(signature),
+});
+export type StageReport = z.infer<typeof stageReport>;
+
+/** A rollback or kill by the controller, with how long each part of it took. */
+export const incidentReport = z.object({
+  decision: z.string(),
+  attempt: z.int(),
+  stage: z.int(),
+  percent: z.number(),
+  at: instant,
+  /** What the rollback rested on. */
+  guardrails: z.array(z.string()),
+  because: z.string(),
+  /** From the beginning of the failing stage to the first verdict of failure. */
+  detectSeconds: z.number(),
+  /** From that verdict to the change of the flag: `forSeconds`, or a person's time. */
+  decideSeconds: z.number(),
+  /** From the commit to the last acknowledgement of an instance; null where no receipt is kept. */
+  applyMs: z.number().nullable(),
+  /** Everyone connected had applied it. Null where no receipt is kept. */
+  complete: z.boolean().nullable(),
+  exposedUnitCount: z.int(),
+  /** When the plan allows another start, as in `Tue 2025-08-19 14:00 Europe/Paris`; null: never, or at any time. */
+  nextOpening: z.string().nullable(),
+});
+export type IncidentReport = z.infer<typeof incidentReport>;
+
+/** The deployment report: what was planned, what happened, who agreed. */
+export const rolloutReport = z
+  .object({
+    rollout: rolloutView,
+    generatedAt: instant,
+    stages: z.array(stageReport),
+    incidents: z.array(incidentReport),
+    /** Oldest first; what only repeated the look before is left out. */
+    decisions: z.array(decision),
+    /** Decisions that this report leaves out because there are too many: the oldest. */
+    omittedDecisionCount: z.int(),
+  })
+  .meta({ id: "RolloutReport" });
+export type RolloutReport = z.infer<typeof rolloutReport>;
+
+export const reportQuery = z.object({ format: z.enum(["json", "md"]).optional() });
+
 // --- segments
 
 export const segmentPage = page(segment, "SegmentPage");
@@ -234,7 +351,13 @@ export { createdToken as createTokenResponse, tokenDraft as createTokenRequest }
 export const tokenPage = page(token, "TokenPage");
 /** The caller's own token: what it is and may see. */
 export const selfResponse = z
-  .object({ id: z.string(), kind: tokenKind, name: z.string(), environments: z.array(environmentKey).nullable() })
+  .object({
+    id: z.string(),
+    kind: tokenKind,
+    name: z.string(),
+    environments: z.array(environmentKey).nullable(),
+    roles: z.array(z.string()),
+  })
   .meta({ id: "Self" });
 
 // --- audit and export
@@ -247,7 +370,7 @@ export const auditEntry = z
     actor: z.object({ token: z.string(), kind: z.string(), name: z.string() }),
     action: z.string(),
     object: z.object({
-      kind: z.enum(["flag", "configuration", "segment", "environment", "token", "database"]),
+      kind: z.enum(["flag", "configuration", "segment", "environment", "token", "rollout", "webhook", "database"]),
       key: z.string(),
       environment: z.string().nullable(),
     }),
@@ -296,6 +419,7 @@ export const exportResponse = z
     flags: z.array(flag),
     segments: z.array(z.object({ key: segmentKey, description: z.string(), when: z.array(attributeCondition) })),
     configurations: z.array(configuration.extend({ flag: flagKey, environment: environmentKey })),
+    rollouts: z.array(rollout),
   })
   .meta({ id: "Export" });
 export type Export = z.infer<typeof exportResponse>;

@@ -42,6 +42,7 @@ describe("a new token", () => {
       kind: "viewer",
       name: "dashboard",
       environments: null,
+      roles: [],
       expiresAt: null,
     });
   });
@@ -66,6 +67,7 @@ it("a shown token has no place for a secret, except in the answer that creates i
     kind: "server",
     name: "checkout",
     environments: ["production"],
+    roles: ["SRE"],
     createdAt: "2026-01-02T03:04:05.678Z",
     createdBy: "first-run",
     expiresAt: null,

@@ -18,6 +18,8 @@ export const token = z
     name: z.string(),
     /** `null`: all environments. A `server` or `client` token has exactly one. */
     environments: z.array(environmentKey).nullable(),
+    /** What its holder may sign for: an approval may name roles. */
+    roles: z.array(z.string()),
     createdAt: instant,
     createdBy: z.string(),
     expiresAt: instant.nullable(),
@@ -33,6 +35,7 @@ export const tokenDraft = z
     kind: tokenKind,
     name: text(LIMITS.nameBytes).min(1),
     environments: z.array(environmentKey).min(1).max(LIMITS.environments).nullable().default(null),
+    roles: z.array(text(LIMITS.nameBytes).min(1)).max(LIMITS.rolesPerToken).default([]),
     expiresAt: instant.nullable().default(null),
   })
   .meta({ id: "TokenDraft", example: { kind: "server", name: "checkout-service", environments: ["production"] } });

@@ -4,6 +4,7 @@ import { foundConfiguration } from "../flags/configuration.ts";
 import type { Command } from "../ledger/command.ts";
 import { type Decided, type Edit, refuse, type Situation } from "../ledger/decision.ts";
 import type { State } from "../ledger/state.ts";
+import { liveRolloutsOf } from "../rollouts/rollout.ts";
 
 type Create = Extract<Command, { type: "create_environment" }>;
 type Archive = Extract<Command, { type: "archive_environment" }>;
@@ -34,6 +35,8 @@ export function createEnvironment({ key, name }: Create, { state, now, newSalt }
 export function archiveEnvironment({ environment: key }: Archive, { state, now }: Situation): Decided {
   const found = livingEnvironment(state, key);
   if (!found.ok) return found;
+  const [live] = liveRolloutsOf(state.rollouts, key).values();
+  if (live) return refuse("rollout_exists", `${live.rollout.id} of ${live.rollout.flag} is under way.`);
   const { name, createdAt } = found.environment;
   const before = { name, createdAt, archivedAt: null };
   const after = { ...before, archivedAt: now };

@@ -23,6 +23,10 @@ export function exportOf(state: State, visible: readonly EnvironmentKey[] | null
         return stored ? [{ flag: flag.key, environment: environment.key, ...stored.configuration }] : [];
       }),
     ),
+    rollouts: [...state.rollouts.values()]
+      .map(({ rollout }) => rollout)
+      .filter(({ environment }) => environments.some(({ key }) => key === environment))
+      .sort(by(({ id }) => id)),
   };
 }
 

@@ -4,6 +4,7 @@ import { canonicalJson } from "@bunting/engine";
 import type { Command, Refusal } from "../ledger/command.ts";
 import { type AuditDraft, type Decided, type Edit, NOTHING, refuse, type Situation } from "../ledger/decision.ts";
 import type { State } from "../ledger/state.ts";
+import { isLive } from "../rollouts/rollout.ts";
 import { configurationObject, findProblem, foundConfiguration, settingsOf } from "./configuration.ts";
 import { findReservedKey } from "./merge-patch.ts";
 import { dependentsOf, keysOf, listed, livingEnvironments, usesOfVariant } from "./usage.ts";
@@ -89,6 +90,8 @@ export function archiveFlag({ flag: key, ifVersion }: Archive, { state, now }: S
   const found = livingFlag(state, key);
   if (!found.ok) return found;
   if (ifVersion !== null && ifVersion !== found.flag.version) return refuseVersion(found.flag.version);
+  const live = [...state.rollouts.values()].find((stored) => stored.rollout.flag === key && isLive(stored));
+  if (live) return refuse("rollout_exists", `${live.rollout.id} of ${live.rollout.environment} is under way.`);
   const dependents = dependentsOf(state, key);
   if (dependents.length > 0) {
     return refuse("flag_in_use", `${key} is a prerequisite in ${listed(dependents)}.`);

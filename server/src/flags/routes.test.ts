@@ -14,8 +14,15 @@ const keyOf = (index: number): FlagKey => `flag-${String(index).padStart(5, "0")
 
 /** The routes over a state that nothing changes but the test. */
 function createRoutes(flags: Map<FlagKey, Flag>) {
-  const state: State = { epoch: "e", environments: new Map(), flags, segments: new Map(), tokens: new Map() };
-  const actor = { token: "t", kind: "viewer", name: "a viewer", environments: null, requestId: "" } as const;
+  const state: State = {
+    epoch: "e",
+    environments: new Map(),
+    flags,
+    segments: new Map(),
+    tokens: new Map(),
+    rollouts: new Map(),
+  };
+  const actor = { token: "t", kind: "viewer", name: "a viewer", environments: null, roles: [], requestId: "" } as const;
   const app = createApp({
     authenticate: () => ({ ok: true, actor }),
     state: () => state,

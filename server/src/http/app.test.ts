@@ -10,8 +10,15 @@ import { StorageError } from "../store/store.ts";
 import { createApp } from "./app.ts";
 import type { Reply, RouteHandler } from "./route.ts";
 
-const actor: Actor = { token: "t", kind: "viewer", name: "a viewer", environments: null, requestId: "" };
-const state: State = { epoch: "e", environments: new Map(), flags: new Map(), segments: new Map(), tokens: new Map() };
+const actor: Actor = { token: "t", kind: "viewer", name: "a viewer", environments: null, roles: [], requestId: "" };
+const state: State = {
+  epoch: "e",
+  environments: new Map(),
+  flags: new Map(),
+  segments: new Map(),
+  tokens: new Map(),
+  rollouts: new Map(),
+};
 
 /** One route at /it, and the log. */
 function mount(handler: RouteHandler<object, object, { n: number }>, method: "get" | "post" = "get") {

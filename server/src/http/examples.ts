@@ -133,6 +133,7 @@ export const TOKEN = {
   kind: "server",
   name: "checkout-service",
   environments: ["production"],
+  roles: [],
   createdAt: "2026-11-02T09:00:00.000Z",
   createdBy: "8aK2mPq0Lw4e",
   expiresAt: null,
@@ -143,7 +144,13 @@ export const TOKEN = {
 /** The secret is made of dots, so that nobody can use it and no scanner takes it for a leak. */
 export const CREATED_TOKEN = { ...TOKEN, lastUsedAt: null, secret: `bnt_server_5Qm0ZxT7rB2k_${".".repeat(49)}` };
 
-export const SELF = { id: "8aK2mPq0Lw4e", kind: "operator", name: "on-call", environments: ["production"] };
+export const SELF = {
+  id: "8aK2mPq0Lw4e",
+  kind: "operator",
+  name: "on-call",
+  environments: ["production"],
+  roles: ["SRE"],
+};
 
 export const AUDIT_ENTRY = {
   number: 207,

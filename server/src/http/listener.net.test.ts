@@ -9,7 +9,14 @@ import { createListener, listen, stopListening } from "./listener.ts";
 function createEmptyListener() {
   const app = createApp({
     authenticate: () => ({ ok: false, refusal: { code: "unauthenticated", detail: "" } }),
-    state: () => ({ epoch: "e", environments: new Map(), flags: new Map(), segments: new Map(), tokens: new Map() }),
+    state: () => ({
+      epoch: "e",
+      environments: new Map(),
+      flags: new Map(),
+      segments: new Map(),
+      tokens: new Map(),
+      rollouts: new Map(),
+    }),
     clock: createFakeTime().clock,
     random: createSeededRandom(1),
     logger: createLogger("silent", () => {}),

@@ -89,7 +89,7 @@ function operationOf(route: AnyRoute): Operation {
 function whoMay(access: AnyRoute["access"]): readonly string[] {
   if (access === "open") return ["Needs no token."];
   const kinds = TOKEN_KINDS.filter((kind) => {
-    const actor = { token: "", kind, name: "", environments: null, requestId: "" };
+    const actor = { token: "", kind, name: "", environments: null, roles: [], requestId: "" };
     return permits(actor, access, "any") === null;
   });
   return [`Tokens of kind ${kinds.map((kind) => `\`${kind}\``).join(", ")}.`];

@@ -222,7 +222,7 @@ function isInEnvironment(route: AnyRoute): boolean {
 }
 
 /** The actor of open routes: may nothing. */
-const ANYBODY: Actor = { token: "", kind: "client", name: "", environments: [], requestId: "" };
+const ANYBODY: Actor = { token: "", kind: "client", name: "", environments: [], roles: [], requestId: "" };
 
 const NO_BODY = { ok: true, value: undefined, bytes: new Uint8Array() } as const;
 

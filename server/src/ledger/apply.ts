@@ -1,9 +1,10 @@
 import type { EnvironmentKey, FlagKey, Operation, RulesetFlag, RulesetSegment, SegmentKey } from "@bunting/contracts";
 import { addChecksums, EMPTY_CHECKSUM, subtractChecksums } from "@bunting/engine";
+import { findLiveRollout } from "../rollouts/rollout.ts";
 import { compileFlag, compileSegment, entryBytes } from "../ruleset/entry.ts";
 import type { Decision, Edit } from "./decision.ts";
 import { SharedMap } from "./shared-map.ts";
-import type { Commit, EnvironmentState, State, StoredConfiguration } from "./state.ts";
+import type { Commit, EnvironmentState, State, StoredConfiguration, StoredRollout } from "./state.ts";
 
 /** A commit that is decided but not yet durable. */
 export type PendingCommit = Omit<Commit, "committedAt">;
@@ -21,6 +22,7 @@ export function applyDecision(state: State, decision: Pick<Decision, "edits" | "
     flags: SharedMap.from(state.flags).with(edits.flags),
     segments: SharedMap.from(state.segments).with(edits.segments),
     tokens: SharedMap.from(state.tokens).with(edits.tokens),
+    rollouts: SharedMap.from(state.rollouts).with(edits.rollouts),
   };
   const environments = new Map(state.environments);
   for (const { key, after } of edits.environments) {
@@ -58,6 +60,7 @@ interface SortedEdits {
   readonly segments: Map<SegmentKey, NonNullable<Extract<Edit, { kind: "segment" }>["after"]> | undefined>;
   readonly tokens: Map<string, Extract<Edit, { kind: "token" }>["after"]>;
   readonly configurations: Map<EnvironmentKey, Map<FlagKey, StoredConfiguration>>;
+  readonly rollouts: Map<string, StoredRollout>;
   readonly environments: Extract<Edit, { kind: "environment" }>[];
 }
 
@@ -67,6 +70,7 @@ function sortEdits(edits: readonly Edit[]): SortedEdits {
     segments: new Map(),
     tokens: new Map(),
     configurations: new Map(),
+    rollouts: new Map(),
     environments: [],
   };
   for (const edit of edits) {
@@ -83,6 +87,13 @@ function sortEdits(edits: readonly Edit[]): SortedEdits {
       case "environment":
         sorted.environments.push(edit);
         break;
+      case "rollout":
+        sorted.rollouts.set(edit.id, edit.after);
+        break;
+      // Kept by the store alone.
+      case "decision":
+      case "announcement":
+        break;
       case "configuration": {
         const ofEnvironment = sorted.configurations.get(edit.environment) ?? new Map<FlagKey, StoredConfiguration>();
         sorted.configurations.set(edit.environment, ofEnvironment.set(edit.flag, edit.after));
@@ -93,12 +104,18 @@ function sortEdits(edits: readonly Edit[]): SortedEdits {
   return sorted;
 }
 
-type Documents = Pick<State, "flags" | "segments">;
+type Documents = Pick<State, "flags" | "segments" | "rollouts">;
 
 function applyToEnvironment(before: EnvironmentState, edits: SortedEdits, documents: Documents) {
   const edited = edits.configurations.get(before.key) ?? new Map<FlagKey, StoredConfiguration>();
   const configurations = SharedMap.from(before.configurations).with(edited);
-  const changedFlags = new Set([...edited.keys(), ...[...edits.flags.keys()].filter((key) => configurations.has(key))]);
+  const rolledOut = [...edits.rollouts.values()]
+    .filter(({ rollout }) => rollout.environment === before.key)
+    .map(({ rollout }) => rollout.flag);
+  const changedFlags = new Set([
+    ...edited.keys(),
+    ...[...edits.flags.keys(), ...rolledOut].filter((key) => configurations.has(key)),
+  ]);
   const isNew = before.revision === 0 && before.segments.size === 0;
   const changedSegments = new Set(isNew ? documents.segments.keys() : edits.segments.keys());
   if (changedFlags.size === 0 && changedSegments.size === 0) return { after: before, operations: [] };
@@ -115,7 +132,8 @@ function applyToEnvironment(before: EnvironmentState, edits: SortedEdits, docume
   for (const key of [...changedFlags].sort()) {
     const flag = documents.flags.get(key);
     const stored = configurations.get(key);
-    const entry = flag && stored && flag.archivedAt === null ? compileFlag(flag, stored) : undefined;
+    const rollout = findLiveRollout(documents.rollouts, before.key, key);
+    const entry = flag && stored && flag.archivedAt === null ? compileFlag(flag, stored, rollout) : undefined;
     if (tally.replace("flag", key, before.flags.get(key), entry)) flags.set(key, entry);
   }
 

@@ -6,11 +6,14 @@ import type {
   ErrorCode,
   FlagKey,
   FlagPatch,
+  RolloutCommand,
+  RolloutPlan,
   SegmentDraft,
   SegmentKey,
   TokenDraft,
   TokenKind,
 } from "@bunting/contracts";
+import type { Ruling } from "@bunting/gating";
 import type { Commit, State } from "./state.ts";
 
 /** Who asks. Made by the authenticator from a live token, and by the server itself for the first run. */
@@ -21,6 +24,8 @@ export interface Actor {
   readonly name: string;
   /** `null`: all. */
   readonly environments: readonly EnvironmentKey[] | null;
+  /** What the actor may sign for. */
+  readonly roles: readonly string[];
   /** Request id for the log and the audit. */
   readonly requestId: string;
 }
@@ -69,6 +74,37 @@ export type Command =
     }
   | ({ readonly type: "put_segment"; readonly segment: SegmentKey; readonly draft: SegmentDraft } & Expected)
   | ({ readonly type: "delete_segment"; readonly segment: SegmentKey } & Expected)
+  | {
+      readonly type: "create_rollout";
+      readonly environment: EnvironmentKey;
+      readonly flag: FlagKey;
+      readonly plan: RolloutPlan;
+    }
+  | ({
+      readonly type: "rollout_command";
+      /** The rollout's: a caller who names another one does not find it. */
+      readonly environment: EnvironmentKey;
+      readonly rollout: string;
+      readonly command: RolloutCommand;
+      readonly comment: string;
+    } & Expected)
+  | ({
+      readonly type: "tick_checklist";
+      readonly environment: EnvironmentKey;
+      readonly rollout: string;
+      readonly item: string;
+      readonly ticked: boolean;
+    } & Expected)
+  /** What the controller decided of what it looked at; refused if that has moved on meanwhile. */
+  | {
+      readonly type: "rollout_step";
+      readonly environment: EnvironmentKey;
+      readonly rollout: string;
+      readonly basedOn: { readonly rollout: number; readonly configuration: number };
+      readonly ruling: Ruling;
+      /** Everything the ruling was made of, to be kept with it. */
+      readonly inputs: unknown;
+    }
   | { readonly type: "create_token"; readonly draft: TokenDraft }
   | { readonly type: "revoke_token"; readonly id: string };
 

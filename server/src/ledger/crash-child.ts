@@ -3,8 +3,8 @@
  */
 import { writeSync } from "node:fs";
 import { createNodeClock, createNodeRandom, createNodeScheduler } from "../platform/node.ts";
-import { initial } from "../store/migrations/0001-initial.ts";
-import { SECOND_MIGRATION } from "../store/migrations/second-migration-fixture.ts";
+import { MIGRATIONS } from "../store/migrations/index.ts";
+import { NEXT_MIGRATION } from "../store/migrations/next-migration-fixture.ts";
 import { actor, createFlag, createTestLogger, patchOf } from "./ledger-fixture.ts";
 import { type LedgerOptions, openLedger } from "./open-ledger.ts";
 
@@ -39,7 +39,10 @@ const say = (line: string): void => void writeSync(1, `${line}\n`);
 const PROGRAMS: Readonly<Record<string, (dataDir: string, argument: number) => void>> = {
   /** Dies before a statement of the migration. */
   migrate(dataDir, statement) {
-    open(dataDir, { migrations: [initial, SECOND_MIGRATION], failpoints: { onMigrationStatement: dieAt(statement) } });
+    open(dataDir, {
+      migrations: [...MIGRATIONS, NEXT_MIGRATION],
+      failpoints: { onMigrationStatement: dieAt(statement) },
+    });
     say("migrated");
   },
   /** Writes for ever; each line is a change that was acknowledged. */

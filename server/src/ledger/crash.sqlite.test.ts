@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import { createFakeTime, createSeededRandom } from "@bunting/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { initial } from "../store/migrations/0001-initial.ts";
-import { SECOND_MIGRATION } from "../store/migrations/second-migration-fixture.ts";
+import { MIGRATIONS } from "../store/migrations/index.ts";
+import { NEXT_MIGRATION } from "../store/migrations/next-migration-fixture.ts";
 import { actor, createFlag, flagKeyOf, PRODUCTION, TestFolder } from "./ledger-fixture.ts";
 
 const SEED = 20_262;
@@ -114,7 +114,7 @@ function takeRemains() {
 }
 
 describe("R38 kill -9 during a migration", () => {
-  const migrations = [initial, SECOND_MIGRATION];
+  const migrations = [...MIGRATIONS, NEXT_MIGRATION];
 
   it("leaves, at every statement, a database that both versions can start", async () => {
     folder.open().ledger.execute(createFlag("kept"), actor());
@@ -127,7 +127,7 @@ describe("R38 kill -9 during a migration", () => {
     folder.open({ migrations, failpoints: { onMigrationStatement: take } });
     folder.close();
     // BEGIN, the meta row and COMMIT beside the migration's own.
-    expect(remains).toHaveLength(3 + SECOND_MIGRATION.statements.length);
+    expect(remains).toHaveLength(3 + NEXT_MIGRATION.statements.length);
     for (const dataDir of remains) {
       expect(folder.open({ dataDir }).ledger.state.flags.size).toBe(1);
       folder.close();
@@ -142,7 +142,7 @@ describe("R38 kill -9 during a migration", () => {
     take();
     folder.open({ failpoints: { onMigrationStatement: take, afterCommit: take } });
     folder.close();
-    expect(remains).toHaveLength(1 + 3 + initial.statements.length + 7);
+    expect(remains).toHaveLength(1 + 3 + MIGRATIONS.flatMap(({ statements }) => statements).length + 7);
     for (const dataDir of remains) {
       const { ledger, firstRun } = folder.open({ dataDir });
       expect(firstRun).not.toBeNull();

@@ -2,6 +2,7 @@ import { archiveEnvironment, createEnvironment } from "../environments/commands.
 import { archiveFlag, createFlag, patchFlag } from "../flags/commands.ts";
 import { patchConfiguration, putConfiguration, reshuffle } from "../flags/configuration-commands.ts";
 import { kill, restore } from "../flags/kill.ts";
+import { commandRollout, createRollout, stepRollout, tickChecklist } from "../rollouts/commands.ts";
 import { deleteSegment, putSegment } from "../segments/commands.ts";
 import { createToken, revokeToken } from "../tokens/commands.ts";
 import { permits, scopeOf } from "../tokens/permission.ts";
@@ -37,6 +38,14 @@ export function decide(command: Command, situation: Situation): Decided {
       return putSegment(command, situation);
     case "delete_segment":
       return deleteSegment(command, situation);
+    case "create_rollout":
+      return createRollout(command, situation);
+    case "rollout_command":
+      return commandRollout(command, situation);
+    case "tick_checklist":
+      return tickChecklist(command, situation);
+    case "rollout_step":
+      return stepRollout(command, situation);
     case "create_token":
       return createToken(command, situation);
     case "revoke_token":

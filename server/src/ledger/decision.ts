@@ -1,7 +1,16 @@
-import type { AuditEntry, EnvironmentKey, Flag, FlagKey, Segment, SegmentKey } from "@bunting/contracts";
+import type {
+  AuditEntry,
+  DecisionRecord,
+  EnvironmentKey,
+  Flag,
+  FlagKey,
+  RolloutNotice,
+  Segment,
+  SegmentKey,
+} from "@bunting/contracts";
 import type { Actor, Refusal } from "./command.ts";
 import type { ClosingEvent } from "./ledger.ts";
-import type { State, StoredConfiguration, StoredToken } from "./state.ts";
+import type { State, StoredConfiguration, StoredRollout, StoredToken } from "./state.ts";
 
 /** One document after a command. There is no edit that removes a flag, an environment or a token: they are marked instead. */
 export type Edit =
@@ -14,7 +23,31 @@ export type Edit =
       readonly after: StoredConfiguration;
     }
   | { readonly kind: "segment"; readonly key: SegmentKey; readonly after: Segment | null }
-  | { readonly kind: "token"; readonly id: string; readonly after: StoredToken };
+  | { readonly kind: "token"; readonly id: string; readonly after: StoredToken }
+  | { readonly kind: "rollout"; readonly id: string; readonly after: StoredRollout }
+  /** Added to the log of its rollout, which is no part of the state. */
+  | { readonly kind: "decision"; readonly entry: DecisionEntry; readonly dropHoldsUpTo: number }
+  | { readonly kind: "announcement"; readonly key: string; readonly announcement: Announcement };
+
+/** One entry of a rollout's decision log. */
+export interface DecisionEntry {
+  /** Within the rollout: 1, 2, 3 … */
+  readonly number: number;
+  /** It did something, or said something new. The others are dropped when there are too many. */
+  readonly changes: boolean;
+  readonly record: DecisionRecord;
+}
+
+/** Something to be told to one webhook. It is stored with what it tells, and sent afterwards until it is received. */
+export interface Announcement {
+  readonly webhook: string;
+  readonly notice: RolloutNotice;
+  readonly rollout: string;
+  readonly environment: EnvironmentKey;
+  readonly flag: FlagKey;
+  readonly decision: string;
+  readonly at: string;
+}
 
 /** What a person decides of an environment; its revision and checksum follow from the rest. */
 export interface EnvironmentFacts {
@@ -53,6 +86,8 @@ export interface Situation {
   readonly now: string;
   /** A fresh random 32-bit number at each call. */
   readonly newSalt: () => number;
+  /** Of the JavaScript engine: logarithms are not bit-identical across them. */
+  readonly engine: string;
   /** A fresh token of this kind at each call. */
   readonly newToken: (kind: StoredToken["kind"]) => NewToken;
 }

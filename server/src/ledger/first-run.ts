@@ -20,6 +20,7 @@ const FOUNDER: Actor = {
   kind: "system",
   name: "first run",
   environments: null,
+  roles: [],
   requestId: "first-run",
 };
 
@@ -39,11 +40,23 @@ export function furnish(ledger: Ledger): FirstRun {
   for (const [key, name] of ENVIRONMENTS) {
     carryOut({ type: "create_environment", key: key as EnvironmentKey, name });
   }
-  const adminToken = createToken({ kind: "admin", name: "first admin", environments: null, expiresAt: null });
+  const adminToken = createToken({
+    kind: "admin",
+    name: "first admin",
+    environments: null,
+    roles: [],
+    expiresAt: null,
+  });
   const sdkTokens: Record<string, string> = {};
   for (const [key] of ENVIRONMENTS) {
     const environments = [key as EnvironmentKey];
-    sdkTokens[key] = createToken({ kind: "server", name: `first ${key} SDK`, environments, expiresAt: null });
+    sdkTokens[key] = createToken({
+      kind: "server",
+      name: `first ${key} SDK`,
+      environments,
+      roles: [],
+      expiresAt: null,
+    });
   }
   return { adminToken, sdkTokens };
 }

@@ -32,7 +32,7 @@ export const flagKeyOf = (key: string): FlagKey => key as FlagKey;
 export const segmentKeyOf = (key: string): SegmentKey => key as SegmentKey;
 
 export function actor(kind: Actor["kind"] = "admin", environments: readonly EnvironmentKey[] | null = null): Actor {
-  return { token: `${kind}-token`, kind, name: `a ${kind}`, environments, requestId: "request-1" };
+  return { token: `${kind}-token`, kind, name: `a ${kind}`, environments, roles: [], requestId: "request-1" };
 }
 
 /** A flag as it comes out of the request parser. */
@@ -85,6 +85,7 @@ export class World {
     flags: new Map(),
     segments: new Map(),
     tokens: new Map(),
+    rollouts: new Map(),
   };
   now = "2026-01-01T00:00:00.000Z";
   readonly #random: Random;
@@ -103,6 +104,7 @@ export class World {
       now: this.now,
       newSalt: () => Math.floor(this.#random.next() * 2 ** 32),
       newToken: (kind) => createTokenText(kind, this.#random, null),
+      engine: "node test",
     });
   }
 

@@ -1,6 +1,7 @@
-import type { AuditEntry, AuditVerification, EnvironmentKey, Ruleset } from "@bunting/contracts";
+import type { AuditEntry, AuditVerification, DecisionRecord, EnvironmentKey, Ruleset } from "@bunting/contracts";
 import type { Cancel } from "../ports.ts";
 import type { Actor, Command, Idempotency, Outcome } from "./command.ts";
+import type { Announcement } from "./decision.ts";
 import type { Commit, State } from "./state.ts";
 
 /** A page of the audit, newest first. */
@@ -12,6 +13,17 @@ export interface AuditFilter {
   readonly action?: string;
   /** Only entries a token limited to these environments may see; null: all. */
   readonly environments: readonly EnvironmentKey[] | null;
+}
+
+/** A page of one rollout's decisions, newest first. */
+export interface DecisionFilter {
+  readonly rollout: string;
+  /** Only decisions with a smaller number; null: from the newest. */
+  readonly before: number | null;
+  readonly limit: number;
+  readonly attempt?: number | undefined;
+  /** Only those that did something or said something new. */
+  readonly onlyChanges: boolean;
 }
 
 /**
@@ -40,6 +52,9 @@ export interface Ledger {
    */
   reportAhead(environment: EnvironmentKey, revision: number): boolean;
   audit(filter: AuditFilter): readonly AuditEntry[];
+  decisions(filter: DecisionFilter): readonly DecisionRecord[];
+  /** What webhooks are still to be told, by key, oldest first. */
+  outbox(limit: number): ReadonlyMap<string, Announcement>;
   verify(onProgress?: (done: number, total: number) => void): AuditVerification;
   /** Remembers that a token was used, to the minute, outside the flag transaction. */
   touchToken(id: string, now: number): void;

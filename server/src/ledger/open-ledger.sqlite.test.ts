@@ -15,9 +15,9 @@ import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { toInstant } from "../platform/instant.ts";
 import { StartupError } from "../startup-error.ts";
-import { initial } from "../store/migrations/0001-initial.ts";
+import { MIGRATIONS } from "../store/migrations/index.ts";
 import type { Migration } from "../store/migrations/migration.ts";
-import { SECOND_MIGRATION } from "../store/migrations/second-migration-fixture.ts";
+import { NEXT_MIGRATION } from "../store/migrations/next-migration-fixture.ts";
 import { readMeta, writeMeta } from "../store/sqlite/meta.ts";
 import { openDatabase } from "../store/sqlite/open-database.ts";
 import { Authenticator } from "../tokens/authenticator.ts";
@@ -145,7 +145,7 @@ describe("the server does not start, and says in a sentence why", () => {
     ["when the meta row is missing", () => alter("DELETE FROM meta"), "database_corrupt"],
     [
       "when the meta row is damaged",
-      () => alter(`UPDATE meta SET content = replace(content, 'schema":1', 'schema":2')`),
+      () => alter(`UPDATE meta SET content = replace(content, 'schema":2', 'schema":3')`),
       "database_corrupt",
     ],
   ];
@@ -195,29 +195,29 @@ describe("the server does not start, and says in a sentence why", () => {
 
   it("when the database was written by a newer version, naming both", () => {
     const newer: Migration = { version: 7, name: "future", statements: ["CREATE TABLE future (a TEXT) STRICT"] };
-    folder.open({ migrations: [initial, newer] });
+    folder.open({ migrations: [...MIGRATIONS, newer] });
     folder.close();
     const error = startupError(() => folder.open());
     expect(error.code).toBe("database_newer");
     expect(error.message).toContain("schema 7");
-    expect(error.message).toContain("up to 1");
+    expect(error.message).toContain("up to 2");
   });
 });
 
 describe("R38 migrations", () => {
-  const second = SECOND_MIGRATION;
+  const next = NEXT_MIGRATION;
 
   it("keep every document and leave a copy of the database as it was", () => {
     const { ledger } = folder.open();
     ledger.execute(createFlag("redis"), actor());
     const before = ledger.state;
     folder.close();
-    const after = folder.open({ migrations: [initial, second] }).ledger.state;
+    const after = folder.open({ migrations: [...MIGRATIONS, next] }).ledger.state;
     expect([...after.flags]).toEqual([...before.flags]);
     expect(after.epoch).toBe(before.epoch);
     folder.close();
 
-    const copy = folder.file("before-schema-2.db");
+    const copy = folder.file("before-schema-3.db");
     copyFileSync(copy, folder.file("bunting.db"));
     expect([...folder.open().ledger.state.flags]).toEqual([...before.flags]);
   });
@@ -225,12 +225,12 @@ describe("R38 migrations", () => {
   it("leave the database as it was when a statement fails", () => {
     folder.open().ledger.execute(createFlag("redis"), actor());
     folder.close();
-    const broken: Migration = { ...second, statements: [...second.statements, "CREATE TABLE added (a TEXT)"] };
-    const error = startupError(() => folder.open({ migrations: [initial, broken] }));
+    const broken: Migration = { ...next, statements: [...next.statements, "CREATE TABLE added (a TEXT)"] };
+    const error = startupError(() => folder.open({ migrations: [...MIGRATIONS, broken] }));
     expect(error.code).toBe("migration_failed");
     expect(folder.open().ledger.state.flags.size).toBe(1);
     folder.close();
-    expect(folder.open({ migrations: [initial, second] }).ledger.state.flags.size).toBe(1);
+    expect(folder.open({ migrations: [...MIGRATIONS, next] }).ledger.state.flags.size).toBe(1);
   });
 });
 
@@ -394,7 +394,10 @@ describe("tokens in the database", () => {
   it("R40 appear as digests: no secret is in any file but first-run.json", async () => {
     const { ledger, firstRun } = folder.open();
     const outcome = ledger.execute(
-      { type: "create_token", draft: { kind: "viewer", name: "canary", environments: null, expiresAt: null } },
+      {
+        type: "create_token",
+        draft: { kind: "viewer", name: "canary", environments: null, roles: [], expiresAt: null },
+      },
       actor(),
     );
     if (!outcome.ok || outcome.secret === undefined) throw new Error("A secret was expected.");

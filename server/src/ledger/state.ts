@@ -4,7 +4,10 @@ import type {
   EnvironmentKey,
   Flag,
   FlagKey,
+  NextStep,
   Operation,
+  Rollout,
+  Decision as RolloutDecision,
   RulesetFlag,
   RulesetSegment,
   Segment,
@@ -43,6 +46,21 @@ export interface StoredToken extends Token {
   readonly digest: Uint8Array;
 }
 
+/** A rollout, with what only the server needs of it. */
+export interface StoredRollout {
+  readonly rollout: Rollout;
+  /** The scope's ranges as they were before this attempt: a rollback puts back exactly these. `null`: it was never a split. */
+  readonly formerAllocation: Allocation | null;
+  /** Puts this attempt's units into groups, apart from their assignment. */
+  readonly groupSalt: number;
+  /** The controller's latest look, of whatever attempt. */
+  readonly latestAnalysis: RolloutDecision | null;
+  /** Of the latest decision, whoever took it. */
+  readonly nextStep: NextStep | null;
+  /** Decisions are numbered 1, 2, 3 … */
+  readonly decisionCount: number;
+}
+
 export interface EnvironmentState {
   readonly key: EnvironmentKey;
   readonly name: string;
@@ -66,6 +84,8 @@ export interface State {
   readonly segments: ReadonlyMap<SegmentKey, Segment>;
   /** By token id. */
   readonly tokens: ReadonlyMap<string, StoredToken>;
+  /** By id, ended ones too. */
+  readonly rollouts: ReadonlyMap<string, StoredRollout>;
 }
 
 /** One transaction as one environment saw it: exactly what its change row holds and its patch carries. */

@@ -376,6 +376,7 @@ function plain(state: State): unknown {
     ...state,
     flags: sorted(state.flags),
     segments: sorted(state.segments),
+    rollouts: sorted(state.rollouts),
     tokens: sorted(state.tokens).map(([id, { digest, ...token }]) => [id, { ...token, digest: [...digest] }]),
     environments: [...state.environments].map(([key, environment]) => [
       key,

@@ -1,6 +1,7 @@
-import type { AuditEntry, AuditVerification, EnvironmentKey, Ruleset } from "@bunting/contracts";
+import type { AuditEntry, AuditVerification, DecisionRecord, EnvironmentKey, Ruleset } from "@bunting/contracts";
 import { LIMITS } from "@bunting/contracts/literals";
 import { appendEntry, type ChainHead, headAfter } from "../audit/chain.ts";
+import { ENGINE } from "../platform/engine.ts";
 import { fromInstant, toInstant } from "../platform/instant.ts";
 import type { Cancel, Clock, Logger, Random, Scheduler } from "../ports.ts";
 import { ENTRY_FORMAT } from "../ruleset/entry.ts";
@@ -13,10 +14,10 @@ import { type Applied, applyDecision } from "./apply.ts";
 import { ChangeLog } from "./change-log.ts";
 import type { Accepted, Actor, Command, Idempotency, Outcome } from "./command.ts";
 import { decide } from "./decide.ts";
-import { type AuditDraft, type Decision, refuse } from "./decision.ts";
+import { type Announcement, type AuditDraft, type Decision, refuse } from "./decision.ts";
 import { environmentsAfter, findRewrite, type Rewrite } from "./epoch.ts";
 import { type Head, headOf } from "./head.ts";
-import type { AuditFilter, ClosingEvent, Ledger } from "./ledger.ts";
+import type { AuditFilter, ClosingEvent, DecisionFilter, Ledger } from "./ledger.ts";
 import { recompile } from "./recompile.ts";
 import { SharedMap } from "./shared-map.ts";
 import type { Commit, EnvironmentState, State } from "./state.ts";
@@ -51,9 +52,23 @@ const AHEAD_INTERVAL_MS = 60_000;
 const BELIEVABLE_LEAD = 1_000_000_000;
 
 /** What still fits on a full disk once the ballast is gone. */
-const ON_A_FULL_DISK: ReadonlySet<Command["type"]> = new Set(["kill", "restore", "revoke_token"]);
+function fitsOnAFullDisk(command: Command): boolean {
+  const { type } = command;
+  if (type === "rollout_command") return ENDINGS.has(command.command);
+  if (type === "rollout_step") return command.ruling.transition.effects.some((each) => each.type === "restore_control");
+  return type === "kill" || type === "restore" || type === "revoke_token";
+}
 
-const SYSTEM: Actor = { token: "system", kind: "system", name: "system", environments: null, requestId: "system" };
+const ENDINGS: ReadonlySet<string> = new Set(["rollback", "abort", "pause"]);
+
+const SYSTEM: Actor = {
+  token: "system",
+  kind: "system",
+  name: "system",
+  environments: null,
+  roles: [],
+  requestId: "system",
+};
 
 /** The ledger over a store: decides in memory, commits to the store, then tells the world. */
 export class StoredLedger implements Ledger {
@@ -159,6 +174,14 @@ export class StoredLedger implements Ledger {
     return this.#parts.store.readAudit(filter);
   }
 
+  decisions(filter: DecisionFilter): readonly DecisionRecord[] {
+    return this.#parts.store.readDecisions(filter);
+  }
+
+  outbox(limit: number): ReadonlyMap<string, Announcement> {
+    return this.#parts.store.readOutbox(limit);
+  }
+
   verify(onProgress?: (done: number, total: number) => void): AuditVerification {
     const verification = this.#parts.store.verify(onProgress);
     if (verification.damagedRows.length > 0)
@@ -204,7 +227,7 @@ export class StoredLedger implements Ledger {
     if (this.#readOnly === "storage_read_only") {
       return refuse("storage_read_only", "The server met an I/O error or damage and takes no writes until a restart.");
     }
-    if (this.#readOnly === "storage_full" && !ON_A_FULL_DISK.has(command.type)) return refuseFull();
+    if (this.#readOnly === "storage_full" && !fitsOnAFullDisk(command)) return refuseFull();
 
     const { clock, random, pepper } = this.#parts;
     const at = clock.now();
@@ -214,6 +237,7 @@ export class StoredLedger implements Ledger {
       now: toInstant(at),
       newSalt: () => new DataView(random.bytes(4).slice().buffer).getUint32(0),
       newToken: (kind) => createTokenText(kind, random, pepper),
+      engine: ENGINE,
     });
     if (!decision.ok) return decision;
     if (decision.edits.length === 0 && !idempotency) return { ok: true, state: this.#state, commits: [], audit: [] };
@@ -282,7 +306,7 @@ export class StoredLedger implements Ledger {
     } catch (error) {
       if (!(error instanceof StorageError) || error.kind !== "full") throw error;
       this.#enterFullDisk();
-      if (!ON_A_FULL_DISK.has(command.type)) throw error;
+      if (!fitsOnAFullDisk(command)) throw error;
       this.#parts.store.commit(transaction);
     }
   }
@@ -377,7 +401,10 @@ export class StoredLedger implements Ledger {
     this.#parts.ballast.drop();
     if (this.#readOnly !== null) return;
     this.#readOnly = "storage_full";
-    this.#parts.logger.error({}, "The disk is full: only kill, restore and revocation are accepted.");
+    this.#parts.logger.error(
+      {},
+      "The disk is full: only kill, restore, the end of rollouts and revocation are accepted.",
+    );
   }
 
   #stopWriting(message: string, cause: unknown): void {
@@ -460,7 +487,10 @@ function findTooLarge(command: Command, before: State, { state, commits }: Appli
 }
 
 const refuseFull = () =>
-  refuse("storage_full", "The disk is full. Only kill, restore and the revocation of tokens are accepted.");
+  refuse(
+    "storage_full",
+    "The disk is full. Only kill, restore, the end of a rollout and the revocation of tokens are accepted.",
+  );
 
 const sameMinute = (a: number, b: number): boolean => Math.floor(a / 60_000) === Math.floor(b / 60_000);
 

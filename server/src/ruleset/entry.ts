@@ -1,8 +1,16 @@
 import { hash } from "node:crypto";
-import type { Flag, RulesetFlag, RulesetSegment, RulesetServe, Segment, Serve } from "@bunting/contracts";
+import type {
+  Flag,
+  RulesetFlag,
+  RulesetRollout,
+  RulesetSegment,
+  RulesetServe,
+  Segment,
+  Serve,
+} from "@bunting/contracts";
 import { BUCKETING_ALGORITHM } from "@bunting/contracts/literals";
 import { checksumInput, toSortedRanges } from "@bunting/engine";
-import type { Allocation, StoredConfiguration } from "../ledger/state.ts";
+import type { Allocation, StoredConfiguration, StoredRollout } from "../ledger/state.ts";
 
 /**
  * Grows whenever {@link compileFlag} or {@link compileSegment} writes another entry for the same documents. A store whose
@@ -11,8 +19,12 @@ import type { Allocation, StoredConfiguration } from "../ledger/state.ts";
  */
 export const ENTRY_FORMAT = 1;
 
-/** What SDKs receive for one flag: the definition and one environment's configuration, without people and percentages. */
-export function compileFlag(flag: Flag, stored: StoredConfiguration): RulesetFlag {
+/**
+ * What SDKs receive for one flag: the definition and one environment's configuration, without people and percentages.
+ *
+ * @param rollout the live one, if there is one: SDKs report evidence on what its scope serves
+ */
+export function compileFlag(flag: Flag, stored: StoredConfiguration, rollout?: StoredRollout): RulesetFlag {
   const { configuration, allocations } = stored;
   return seal<RulesetFlag>({
     key: flag.key,
@@ -33,7 +45,25 @@ export function compileFlag(flag: Flag, stored: StoredConfiguration): RulesetFla
     })),
     fallthrough: compileServe(configuration.fallthrough, allocations.fallthrough),
     metadata: flag.metadata,
+    ...(rollout && { rollout: compileRollout(rollout) }),
   });
+}
+
+function compileRollout({ rollout, groupSalt }: StoredRollout): RulesetRollout {
+  const { id, attempt, stage, plan } = rollout;
+  const guardrails = [...plan.guardrails, ...plan.stages.flatMap((each) => each.guardrails ?? [])];
+  // Gauges are of the whole system and belong to no variant, so nobody has to know of them here.
+  const metrics = guardrails.flatMap((each) => ("kind" in each && each.kind === "ratio" ? each.metric : []));
+  return {
+    id,
+    attempt,
+    stage: stage ?? 0,
+    canary: plan.canary,
+    control: plan.control,
+    rule: "rule" in plan.scope ? plan.scope.rule : null,
+    groupSalt,
+    metrics: [...new Set(metrics)].sort(),
+  };
 }
 
 export function compileSegment(segment: Segment): RulesetSegment {

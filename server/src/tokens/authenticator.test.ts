@@ -56,6 +56,7 @@ describe("a live token", () => {
       kind: "server",
       name: "shop",
       environments: ["production"],
+      roles: [],
       requestId: "request-1",
     });
     expect(touched).toEqual([id]);

@@ -72,5 +72,6 @@ export class Authenticator {
 }
 
 function actorOf(token: StoredToken, requestId: string): Actor {
-  return { token: token.id, kind: token.kind, name: token.name, environments: token.environments, requestId };
+  const { id, kind, name, environments, roles } = token;
+  return { token: id, kind, name, environments, roles, requestId };
 }

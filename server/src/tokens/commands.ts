@@ -10,7 +10,7 @@ type Create = Extract<Command, { type: "create_token" }>;
 type Revoke = Extract<Command, { type: "revoke_token" }>;
 
 export function createToken({ draft }: Create, { state, actor, now, newToken }: Situation): Decided {
-  const { kind, name, environments, expiresAt } = draft;
+  const { kind, name, environments, roles, expiresAt } = draft;
   const bound = kind === "server" || kind === "client";
   if (bound && environments?.length !== 1) {
     return refuseScope(`A ${kind} token has exactly one environment.`);
@@ -34,6 +34,7 @@ export function createToken({ draft }: Create, { state, actor, now, newToken }: 
     kind,
     name,
     environments: environments === null ? null : [...new Set(environments)],
+    roles: [...new Set(roles)],
     createdAt: now,
     createdBy: actor.token,
     expiresAt,

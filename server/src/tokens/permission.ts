@@ -42,6 +42,12 @@ const KINDS: Readonly<Record<Action, readonly Kind[]>> = {
   // A machine never re-enables what somebody killed: `system` is not in this list, nor in the two above.
   restore: ["admin", "operator"],
   reshuffle: ["admin"],
+  // A rollout changes percentages, which is an operator's to do. Roles for approvals are asked for where they are signed.
+  create_rollout: ["admin", "operator"],
+  // `system` only to pause what it cannot judge: the command itself sees to that.
+  rollout_command: ["admin", "operator", "system"],
+  tick_checklist: ["admin", "operator"],
+  rollout_step: ["system"],
   put_segment: ADMIN,
   delete_segment: ADMIN,
   create_token: ADMIN,
@@ -88,6 +94,10 @@ export function scopeOf(command: Command): Scope {
     case "kill":
     case "restore":
     case "reshuffle":
+    case "create_rollout":
+    case "rollout_command":
+    case "tick_checklist":
+    case "rollout_step":
       return command.environment;
     case "create_environment":
     case "create_flag":

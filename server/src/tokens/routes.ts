@@ -83,7 +83,10 @@ export function tokenRoutes(router: Router, { ledger }: { ledger: Pick<Ledger, "
       access: "read_self",
       success: { status: 200, description: "The token of this request.", schema: selfResponse, example: SELF },
     },
-    ({ actor: { token: id, kind, name, environments } }) => ({ status: 200, body: { id, kind, name, environments } }),
+    ({ actor: { token: id, kind, name, environments, roles } }) => ({
+      status: 200,
+      body: { id, kind, name, environments, roles },
+    }),
   );
 
   router.add(

@@ -1,5 +1,6 @@
 import { initial } from "./0001-initial.ts";
+import { rollouts } from "./0002-rollouts.ts";
 import type { Migration } from "./migration.ts";
 
 /** Every migration there is, oldest first. */
-export const MIGRATIONS: readonly Migration[] = [initial];
+export const MIGRATIONS: readonly Migration[] = [initial, rollouts];

@@ -1,7 +1,7 @@
-import type { EnvironmentKey, Flag, FlagKey, Segment } from "@bunting/contracts";
+import type { DecisionRecord, EnvironmentKey, Flag, FlagKey, Segment } from "@bunting/contracts";
 import type { PendingCommit } from "../../ledger/apply.ts";
-import type { EnvironmentFacts } from "../../ledger/decision.ts";
-import type { Commit, EnvironmentState, StoredConfiguration, StoredToken } from "../../ledger/state.ts";
+import type { Announcement, EnvironmentFacts } from "../../ledger/decision.ts";
+import type { Commit, EnvironmentState, StoredConfiguration, StoredRollout, StoredToken } from "../../ledger/state.ts";
 
 /*
  * Documents as text and back. Reading trusts the shape: whoever calls has compared the checksum, and only this file writes.
@@ -36,9 +36,25 @@ export function writeToken({ lastUsedAt: _lastUsedAt, digest, ...token }: Stored
 }
 
 export function readToken(content: string, lastUsedAt: string | null): StoredToken {
-  const token = JSON.parse(content) as Omit<StoredToken, "digest" | "lastUsedAt"> & { digest: string };
-  return { ...token, lastUsedAt, digest: Buffer.from(token.digest, "hex") };
+  const token = JSON.parse(content) as Omit<StoredToken, "digest" | "lastUsedAt" | "roles"> & {
+    digest: string;
+    roles?: string[];
+  };
+  // Tokens of the first schema had no roles.
+  return { ...token, roles: token.roles ?? [], lastUsedAt, digest: Buffer.from(token.digest, "hex") };
 }
+
+export const writeRollout = (stored: StoredRollout): string => JSON.stringify(stored);
+
+export const readRollout = (content: string): StoredRollout => JSON.parse(content) as StoredRollout;
+
+export const writeDecision = (record: DecisionRecord): string => JSON.stringify(record);
+
+export const readDecision = (content: string): DecisionRecord => JSON.parse(content) as DecisionRecord;
+
+export const writeAnnouncement = (announcement: Announcement): string => JSON.stringify(announcement);
+
+export const readAnnouncement = (content: string): Announcement => JSON.parse(content) as Announcement;
 
 export function writeChange({ epoch, previous, operations, checksum, kill }: PendingCommit, at: number): string {
   return JSON.stringify({ epoch, previous, operations, checksum, kill, committedAt: at });
@@ -49,5 +65,7 @@ export function readChange(environment: EnvironmentKey, revision: number, conten
 }
 
 export const configurationKey = (environment: EnvironmentKey, flag: FlagKey): string => `${environment}/${flag}`;
+
+export const decisionKey = (rollout: string, number: number): string => `${rollout}.${number}`;
 
 export const changeKey = (environment: EnvironmentKey, revision: number): string => `${environment}/${revision}`;

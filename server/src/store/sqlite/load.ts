@@ -11,8 +11,16 @@ import { addChecksums, EMPTY_CHECKSUM } from "@bunting/engine";
 import { sql } from "kysely";
 import { NO_ENTRIES } from "../../ledger/apply.ts";
 import { SharedMap } from "../../ledger/shared-map.ts";
-import type { Commit, EnvironmentState, State, StoredConfiguration, StoredToken } from "../../ledger/state.ts";
+import type {
+  Commit,
+  EnvironmentState,
+  State,
+  StoredConfiguration,
+  StoredRollout,
+  StoredToken,
+} from "../../ledger/state.ts";
 import { toInstant } from "../../platform/instant.ts";
+import { liveRolloutsOf } from "../../rollouts/rollout.ts";
 import { compileFlag, compileSegment, ENTRY_FORMAT, entryBytes } from "../../ruleset/entry.ts";
 import { StorageError, type StoredLedger } from "../store.ts";
 import * as documents from "./documents.ts";
@@ -46,6 +54,11 @@ export function loadLedger(queries: Queries, meta: Meta): StoredLedger {
     configurations.set(environment, ofEnvironment.set(flag, documents.readConfiguration(content)));
   }
 
+  const rollouts = new Map<string, StoredRollout>();
+  for (const row of queries.each(build.selectFrom("rollout").selectAll().orderBy(IN_ORDER_OF_CREATION))) {
+    rollouts.set(row.key, documents.readRollout(reader.document("rollout", row.key, row)));
+  }
+
   const entries = compileSegments(segments);
   const environments = new Map<EnvironmentKey, EnvironmentState>();
   for (const row of queries.each(build.selectFrom("environment").selectAll().orderBy(IN_ORDER_OF_CREATION))) {
@@ -56,7 +69,11 @@ export function loadLedger(queries: Queries, meta: Meta): StoredLedger {
       environments.set(key, { key, ...stored, ...NO_ENTRIES, configurations: configurationsOf });
       continue;
     }
-    const compiled = compileEnvironment(configurationsOf, flags, entries);
+    const compiled = compileEnvironment(configurationsOf, {
+      flags,
+      segments: entries,
+      live: liveRolloutsOf(rollouts, key),
+    });
     if (meta.entryFormat === ENTRY_FORMAT && compiled.checksum !== stored.checksum) {
       throw new StorageError("damaged", `The ruleset of ${key} does not add up to its stored checksum.`);
     }
@@ -70,7 +87,7 @@ export function loadLedger(queries: Queries, meta: Meta): StoredLedger {
       "A document is missing, or is an older version of itself: the digest does not fit.",
     );
   }
-  const state: State = { epoch: meta.epoch, environments, flags: SharedMap.from(flags), segments, tokens };
+  const state: State = { epoch: meta.epoch, environments, flags: SharedMap.from(flags), segments, tokens, rollouts };
   checkAuditHead(queries, meta);
   return {
     state,
@@ -105,8 +122,15 @@ function compileSegments(segments: ReadonlyMap<SegmentKey, Segment>): ReadonlyMa
 
 function compileEnvironment(
   configurations: ReadonlyMap<FlagKey, StoredConfiguration>,
-  documentsOf: ReadonlyMap<FlagKey, Flag>,
-  segments: ReadonlyMap<SegmentKey, RulesetSegment>,
+  {
+    flags: documentsOf,
+    segments,
+    live,
+  }: {
+    readonly flags: ReadonlyMap<FlagKey, Flag>;
+    readonly segments: ReadonlyMap<SegmentKey, RulesetSegment>;
+    readonly live: ReadonlyMap<FlagKey, StoredRollout>;
+  },
 ) {
   let checksum = EMPTY_CHECKSUM;
   let bytes = 0;
@@ -119,7 +143,7 @@ function compileEnvironment(
   for (const [key, stored] of configurations) {
     const flag = documentsOf.get(key);
     if (!flag || flag.archivedAt !== null) continue;
-    const entry = compileFlag(flag, stored);
+    const entry = compileFlag(flag, stored, live.get(key));
     flags.set(key, entry);
     count(entry);
   }

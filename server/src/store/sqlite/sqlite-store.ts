@@ -1,9 +1,9 @@
-import type { AuditEntry, AuditVerification, EnvironmentKey } from "@bunting/contracts";
+import type { AuditEntry, AuditVerification, DecisionRecord, EnvironmentKey } from "@bunting/contracts";
 import Database from "better-sqlite3";
 import { sql } from "kysely";
 import { isIntact } from "../../audit/chain.ts";
-import type { Edit } from "../../ledger/decision.ts";
-import type { AuditFilter } from "../../ledger/ledger.ts";
+import type { Announcement, Edit } from "../../ledger/decision.ts";
+import type { AuditFilter, DecisionFilter } from "../../ledger/ledger.ts";
 import { type KeptResponse, StorageError, type Store, type StoredLedger, type Transaction } from "../store.ts";
 import { backUp } from "./back-up.ts";
 import * as documents from "./documents.ts";
@@ -79,6 +79,32 @@ export class SqliteStore implements Store {
     );
   }
 
+  readDecisions({ rollout, before, limit, attempt, onlyChanges }: DecisionFilter): readonly DecisionRecord[] {
+    let query = this.#queries.build.selectFrom("decision").selectAll().where("rollout", "=", rollout);
+    if (before !== null) query = query.where("number", "<", before);
+    if (attempt !== undefined) query = query.where("attempt", "=", attempt);
+    if (onlyChanges) query = query.where("changes", "=", 1);
+    const rows = guard(() => this.#queries.all(query.orderBy("number", "desc").limit(limit)));
+    return rows.map(({ number, content, checksum }) => {
+      const key = documents.decisionKey(rollout, number);
+      if (sameChecksum(checksum, rowChecksum("decision", key, content))) return documents.readDecision(content);
+      throw new StorageError("damaged", `The decision ${key} is damaged.`);
+    });
+  }
+
+  readOutbox(limit: number): ReadonlyMap<string, Announcement> {
+    const query = this.#queries.build.selectFrom("outbox").selectAll().orderBy(IN_ORDER_OF_WRITING).limit(limit);
+    const rows = guard(() => this.#queries.all(query));
+    return new Map(
+      rows.map(({ key, content, checksum }) => {
+        if (sameChecksum(checksum, rowChecksum("outbox", key, content))) {
+          return [key, documents.readAnnouncement(content)];
+        }
+        throw new StorageError("damaged", `The announcement ${key} is damaged.`);
+      }),
+    );
+  }
+
   verify(onProgress?: (done: number, total: number) => void): AuditVerification {
     return guard(() => verifyAtOnce(this.#queries, this.#meta, onProgress));
   }
@@ -148,10 +174,21 @@ export class SqliteStore implements Store {
         return this.#deleteSegment(edit.key, digest);
       case "configuration":
         return this.#putConfiguration(edit, digest);
+      case "rollout":
+        return this.#put("rollout", edit.id, documents.writeRollout(edit.after), digest);
+      case "decision":
+        return this.#appendToDecisions(edit);
+      case "announcement":
+        return this.#appendToOutbox(edit);
     }
   }
 
-  #put(table: "environment" | "flag" | "segment" | "token", key: string, content: string, digest: RunningDigest): void {
+  #put(
+    table: "environment" | "flag" | "segment" | "token" | "rollout",
+    key: string,
+    content: string,
+    digest: RunningDigest,
+  ): void {
     const { build } = this.#queries;
     const previous = this.#queries.first(build.selectFrom(table).select("checksum").where("key", "=", key));
     const checksum = rowChecksum(table, key, content);
@@ -183,6 +220,30 @@ export class SqliteStore implements Store {
         .values({ environment, flag, content, checksum })
         .onConflict((conflict) => conflict.columns(["environment", "flag"]).doUpdateSet({ content, checksum })),
     );
+  }
+
+  #appendToDecisions({ entry, dropHoldsUpTo }: Extract<Edit, { kind: "decision" }>): void {
+    const { build } = this.#queries;
+    const { number, record } = entry;
+    const { rollout, attempt } = record;
+    const content = documents.writeDecision(record);
+    const checksum = rowChecksum("decision", documents.decisionKey(rollout, number), content);
+    const changes = entry.changes ? 1 : 0;
+    this.#queries.run(build.insertInto("decision").values({ rollout, number, attempt, changes, content, checksum }));
+    this.#queries.run(
+      build
+        .deleteFrom("decision")
+        .where("rollout", "=", rollout)
+        .where("attempt", "=", attempt)
+        .where("changes", "=", 0)
+        .where("number", "<=", dropHoldsUpTo),
+    );
+  }
+
+  #appendToOutbox({ key, announcement }: Extract<Edit, { kind: "announcement" }>): void {
+    const content = documents.writeAnnouncement(announcement);
+    const checksum = rowChecksum("outbox", key, content);
+    this.#queries.run(this.#queries.build.insertInto("outbox").values({ key, content, checksum }));
   }
 
   #deleteSegment(key: string, digest: RunningDigest): void {
@@ -235,6 +296,8 @@ export class SqliteStore implements Store {
     );
   }
 }
+
+const IN_ORDER_OF_WRITING = sql`rowid`;
 
 /** The database's digest while a transaction is being written. */
 class RunningDigest {

@@ -16,6 +16,16 @@ export interface Tables {
     environment: string | null;
     content: string;
   };
+  readonly rollout: Keyed;
+  readonly decision: {
+    rollout: string;
+    number: number;
+    attempt: number;
+    changes: number;
+    content: string;
+    checksum: Uint8Array;
+  };
+  readonly outbox: Keyed;
   readonly response: { token: string; key: string; at: number; content: string; checksum: Uint8Array };
 }
 

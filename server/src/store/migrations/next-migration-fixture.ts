@@ -1,9 +1,9 @@
 import type { Migration } from "./migration.ts";
 
 /** A made-up next step of the schema, for tests of migrating. */
-export const SECOND_MIGRATION: Migration = {
-  version: 2,
-  name: "second",
+export const NEXT_MIGRATION: Migration = {
+  version: 3,
+  name: "next",
   statements: [
     "CREATE TABLE added (a TEXT) STRICT",
     "ALTER TABLE token_use ADD COLUMN note TEXT",

@@ -1,0 +1,2 @@
+/** Stored with each decision of a rollout: a replay is byte for byte within one engine. */
+export const ENGINE = `node ${process.version}`;
