@@ -81,7 +81,12 @@ export function createServer(deps: ServerDeps): Server {
 
   const { ledger, firstRun } = openLedger({ dataDir, pepper, clock, scheduler, random, logger });
   const state = () => ledger.state;
-  const telemetry = openTelemetry({ ...deps, file: path.join(dataDir, "telemetry.db"), state });
+  const telemetry = openTelemetry({
+    ...deps,
+    file: path.join(dataDir, "telemetry.db"),
+    state,
+    rollout: (id) => ledger.state.rollouts.get(id)?.rollout,
+  });
   const authenticator = new Authenticator({ clock, pepper, state, touch: (id, now) => ledger.touchToken(id, now) });
   const hub = createHub({
     ...deps,

@@ -1,9 +1,6 @@
-import type { EvidenceCell, MetricEvidence } from "@bunting/contracts";
-import { LATENCY_LADDER_MS, LIMITS } from "@bunting/contracts/literals";
-import { HIGHEST_BIN, LOWEST_BIN } from "@bunting/gating";
-
-/** What a cell counts, without the names it counts for. */
-export type CellCounts = Omit<EvidenceCell, "rollout" | "attempt" | "stage" | "variant" | "interval">;
+import type { MetricEvidence } from "@bunting/contracts";
+import { LATENCY_LADDER_MS } from "@bunting/contracts/literals";
+import { type EvidenceCounts, HIGHEST_BIN, LOWEST_BIN } from "@bunting/gating";
 
 /** Where sums stop rather than lose exactness: what a client sends must not be able to spoil a row. */
 const MAXIMUM = Number.MAX_SAFE_INTEGER;
@@ -32,7 +29,7 @@ export class CellSum {
   readonly #ladder = new Map<number, number>();
   readonly #metrics = new Map<string, MetricSum>();
 
-  add(cell: CellCounts): this {
+  add(cell: EvidenceCounts): this {
     for (const name of SCALARS) increase(this.#scalars, name, cell[name]);
     for (const [group, ...counts] of cell.groups) {
       const sums = this.#groups.get(group);
@@ -49,7 +46,7 @@ export class CellSum {
     return this;
   }
 
-  render(): CellCounts {
+  render(): EvidenceCounts {
     const scalars = Object.fromEntries(SCALARS.map((name) => [name, this.#scalars.get(name) ?? 0]));
     const metrics = sorted(this.#metrics, (one, other) => (one < other ? -1 : 1));
     return {
@@ -70,8 +67,6 @@ export class CellSum {
   #addMetric(name: string, metric: MetricEvidence): void {
     let sums = this.#metrics.get(name);
     if (!sums) {
-      // A row holds so many at most, whichever instances they come from.
-      if (this.#metrics.size >= LIMITS.metricsPerRollout) return;
       sums = { eventCount: 0, unitEventCount: 0, sum: 0, sumOfSquares: 0, groups: new Map() };
       this.#metrics.set(name, sums);
     }
@@ -84,7 +79,7 @@ export class CellSum {
 }
 
 /** As a row holds it: positions instead of names, a third of the size. */
-export function encodeCounts(counts: CellCounts): string {
+export function encodeCounts(counts: EvidenceCounts): string {
   const metrics = Object.entries(counts.metrics ?? {}).map(([name, metric]) => [
     name,
     metric.eventCount,
@@ -96,12 +91,12 @@ export function encodeCounts(counts: CellCounts): string {
   return JSON.stringify([SCALARS.map((name) => counts[name]), counts.groups, counts.sketch, counts.ladder, metrics]);
 }
 
-export function decodeCounts(text: string): CellCounts {
+export function decodeCounts(text: string): EvidenceCounts {
   const [scalars, groups, sketch, ladder, metrics] = JSON.parse(text) as [
     number[],
-    CellCounts["groups"],
-    CellCounts["sketch"],
-    CellCounts["ladder"],
+    EvidenceCounts["groups"],
+    EvidenceCounts["sketch"],
+    EvidenceCounts["ladder"],
     [string, number, number, number, number, MetricEvidence["groups"]][],
   ];
   return {

@@ -24,6 +24,8 @@ const knowing = (stored: number | null = null): Known => ({
   lastSequence: () => stored,
   hasFlag: (flag) => flag === "a",
   hasVariant: (_flag, variant) => variant === "on" || variant === "off",
+  rollout: () => undefined,
+  index: 0,
 });
 
 describe("TE-2 a batch is merged if it is the next", () => {

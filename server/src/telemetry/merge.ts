@@ -1,4 +1,5 @@
 import type { EnvironmentKey, TelemetryBatch } from "@bunting/contracts";
+import { EvidenceMerge, type KnownRollouts } from "./evidence-merge.ts";
 
 /*
  * What a number of batches comes to. Pure: the caller reads the sequences and writes the result in one transaction, and
@@ -22,10 +23,9 @@ export type TelemetryAnswer =
 export type BatchOutcome = "merged" | "repeated" | "out_of_order" | "too_old";
 
 /** What is known before, as of this transaction. */
-export interface Known {
+export interface Known extends KnownRollouts {
   lastSequence(environment: EnvironmentKey, batch: TelemetryBatch): number | null;
   hasFlag(flag: string): boolean;
-  hasVariant(flag: string, variant: string): boolean;
 }
 
 export interface BootRow {
@@ -35,6 +35,8 @@ export interface BootRow {
   readonly sequence: number;
   /** Unix ms. */
   readonly lastAt: number;
+  /** Flags that local overrides force there, by its latest batch. */
+  readonly overridden: readonly string[];
 }
 
 export interface ExposureRow {
@@ -62,6 +64,7 @@ export interface Merged {
   readonly exposures: readonly ExposureRow[];
   readonly unknown: readonly UnknownRow[];
   readonly dropped: ReadonlyMap<EnvironmentKey, number>;
+  readonly evidence: EvidenceMerge;
 }
 
 export const MINUTE_MS = 60_000;
@@ -75,6 +78,7 @@ export function mergeBatches(submissions: readonly Submission[], known: Known): 
   const exposures = new Sums<ExposureRow>();
   const unknown = new Sums<UnknownRow>();
   const dropped = new Map<EnvironmentKey, number>();
+  const evidence = new EvidenceMerge(known);
   const answers: TelemetryAnswer[] = [];
   const outcomes: BatchOutcome[] = [];
 
@@ -89,12 +93,22 @@ export function mergeBatches(submissions: readonly Submission[], known: Known): 
       continue;
     }
     answers.push({ type: "stored", sequence });
-    boots.set(identity, { environment, instance, boot, sequence, lastAt: receivedAt });
+    boots.set(identity, {
+      environment,
+      instance,
+      boot,
+      sequence,
+      lastAt: receivedAt,
+      overridden: batch.overridden ?? [],
+    });
+    evidence.add({ environment, batch, receivedAt });
     const at = floorTo(MINUTE_MS, receivedAt - Math.min(batch.ageMs, OLDEST_BATCH_MS));
     for (const { flag, variant, exposures: count } of batch.cells) {
       if (!known.hasFlag(flag)) unknown.add([environment, flag], { environment, flag, count, lastAt: receivedAt });
       else {
-        const served = known.hasVariant(flag, variant) ? variant : OTHER;
+        const isKnown = known.hasVariant(flag, variant);
+        if (!isKnown) evidence.addStranger(environment, flag, variant, count);
+        const served = isKnown ? variant : OTHER;
         exposures.add([environment, flag, served, at], { environment, flag, variant: served, at, count });
       }
     }
@@ -105,7 +119,15 @@ export function mergeBatches(submissions: readonly Submission[], known: Known): 
       dropped.set(environment, Math.min(Number.MAX_SAFE_INTEGER, (dropped.get(environment) ?? 0) + batch.dropped));
     }
   }
-  return { answers, outcomes, boots: [...boots.values()], exposures: exposures.rows, unknown: unknown.rows, dropped };
+  return {
+    answers,
+    outcomes,
+    boots: [...boots.values()],
+    exposures: exposures.rows,
+    unknown: unknown.rows,
+    dropped,
+    evidence,
+  };
 }
 
 /**

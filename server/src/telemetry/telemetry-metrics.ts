@@ -12,6 +12,12 @@ export function createTelemetryMetrics(registry: Registry) {
       labelNames: ["outcome"],
       registers,
     }),
+    evidenceCells: new Counter({
+      name: "bunting_evidence_cells_total",
+      help: "Evidence cells of rollouts by what became of them.",
+      labelNames: ["outcome"],
+      registers,
+    }),
     commitSeconds: new Histogram({
       name: "bunting_telemetry_commit_seconds",
       help: "Time of one commit of telemetry batches.",

@@ -3,7 +3,9 @@ import type { EnvironmentKey } from "@bunting/contracts";
 import Database from "better-sqlite3";
 import { StartupError } from "../startup-error.ts";
 import { openDatabase } from "../store/sqlite/open-database.ts";
+import { EvidenceStore } from "./evidence-store.ts";
 import { type BootRow, type ExposureRow, floorTo, MINUTE_MS, OTHER, type UnknownRow } from "./merge.ts";
+import { STEPS } from "./schema.ts";
 
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
@@ -14,34 +16,22 @@ const MAXIMUM = Number.MAX_SAFE_INTEGER;
 /** Rows deleted before the event loop gets its turn. */
 const PRUNED_AT_ONCE = 2_000;
 
-const SCHEMA = `
-  CREATE TABLE boot (
-    environment TEXT NOT NULL, instance TEXT NOT NULL, boot TEXT NOT NULL,
-    sequence INTEGER NOT NULL, last_at INTEGER NOT NULL,
-    UNIQUE (environment, instance, boot)
-  ) STRICT;
-  CREATE INDEX boot_by_age ON boot (last_at);
-  CREATE TABLE exposure (
-    environment TEXT NOT NULL, flag TEXT NOT NULL, variant TEXT NOT NULL,
-    window_ms INTEGER NOT NULL, starts_at INTEGER NOT NULL, count INTEGER NOT NULL,
-    UNIQUE (environment, flag, window_ms, starts_at, variant)
-  ) STRICT;
-  CREATE INDEX exposure_by_age ON exposure (window_ms, starts_at);
-  CREATE TABLE unknown_flag (
-    environment TEXT NOT NULL, flag TEXT NOT NULL, count INTEGER NOT NULL, last_at INTEGER NOT NULL,
-    UNIQUE (environment, flag)
-  ) STRICT;
-  CREATE TABLE dropped (environment TEXT NOT NULL UNIQUE, count INTEGER NOT NULL) STRICT;
-`;
-const SCHEMA_VERSION = 1;
-
 /** Whether the file itself is bad, and not only the moment. */
 export function isDamage(error: unknown): boolean {
   return error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
 }
 
+export interface UnknownFlag {
+  readonly flag: string;
+  readonly count: number;
+  /** Unix ms. */
+  readonly lastAt: number;
+}
+
 /** Telemetry's own database: its growth, its locks and its damage stay away from flags. */
 export class TelemetryStore {
+  /** What running rollouts are judged by, in the same file and the same transactions. */
+  readonly evidence: EvidenceStore;
   readonly #file: string;
   readonly #database: Database.Database;
   readonly #statements: ReturnType<typeof prepare>;
@@ -63,6 +53,7 @@ export class TelemetryStore {
     this.#file = file;
     this.#database = database;
     this.#statements = prepare(database);
+    this.evidence = new EvidenceStore(database);
     const rows = database.prepare("SELECT environment, flag FROM unknown_flag").all();
     for (const { environment, flag } of rows as { environment: string; flag: string }[]) {
       this.#namesOf(environment).add(flag);
@@ -94,8 +85,14 @@ export class TelemetryStore {
     return this.storedSequence(environment, instance, boot) ?? 0;
   }
 
-  putBoot({ environment, instance, boot, sequence, lastAt }: BootRow): void {
-    this.#statements.putBoot.run(environment, instance, boot, sequence, lastAt);
+  putBoot({ environment, instance, boot, sequence, lastAt, overridden }: BootRow): void {
+    this.#statements.putBoot.run(environment, instance, boot, sequence, lastAt, JSON.stringify(overridden));
+  }
+
+  /** Flags that local overrides force, of each boot that has some. */
+  overridden(environment: EnvironmentKey): { instance: string; boot: string; flags: string[] }[] {
+    const rows = this.#statements.overridden.all(environment) as { instance: string; boot: string; flags: string }[];
+    return rows.map(({ flags, ...identity }) => ({ ...identity, flags: JSON.parse(flags) as string[] }));
   }
 
   addExposures({ environment, flag, variant, at, count }: ExposureRow): void {
@@ -124,9 +121,8 @@ export class TelemetryStore {
     );
   }
 
-  unknownFlags(environment: EnvironmentKey): Record<string, number> {
-    const rows = this.#statements.unknownFlags.all(environment) as { flag: string; count: number }[];
-    return Object.fromEntries(rows.map(({ flag, count }) => [flag, count]));
+  unknownFlags(environment: EnvironmentKey): UnknownFlag[] {
+    return this.#statements.unknownFlags.all(environment) as UnknownFlag[];
   }
 
   /** Deletes some of what is past its time. True if there is more. */
@@ -151,8 +147,11 @@ function prepare(database: Database.Database) {
   return {
     sequence: database.prepare("SELECT sequence FROM boot WHERE environment = ? AND instance = ? AND boot = ?").pluck(),
     putBoot: database.prepare(
-      `INSERT INTO boot (environment, instance, boot, sequence, last_at) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET sequence = excluded.sequence, last_at = excluded.last_at`,
+      `INSERT INTO boot (environment, instance, boot, sequence, last_at, overridden) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET sequence = excluded.sequence, last_at = excluded.last_at, overridden = excluded.overridden`,
+    ),
+    overridden: database.prepare(
+      "SELECT instance, boot, overridden AS flags FROM boot WHERE environment = ? AND overridden <> '[]'",
     ),
     addExposures: database.prepare(
       `INSERT INTO exposure (environment, flag, variant, window_ms, starts_at, count) VALUES (?, ?, ?, ?, ?, ?)
@@ -169,7 +168,9 @@ function prepare(database: Database.Database) {
       `SELECT variant, TOTAL(count) AS count FROM exposure
        WHERE environment = ? AND flag = ? AND window_ms = ? AND starts_at >= ? GROUP BY variant`,
     ),
-    unknownFlags: database.prepare("SELECT flag, count FROM unknown_flag WHERE environment = ? ORDER BY flag"),
+    unknownFlags: database.prepare(
+      "SELECT flag, count, last_at AS lastAt FROM unknown_flag WHERE environment = ? ORDER BY flag",
+    ),
     pruneExposures: database.prepare(
       `DELETE FROM exposure WHERE rowid IN
        (SELECT rowid FROM exposure WHERE window_ms = ? AND starts_at < ? LIMIT ?)`,
@@ -181,18 +182,17 @@ function prepare(database: Database.Database) {
 function openMigrated(file: string): Database.Database {
   const database = openDatabase(file);
   try {
-    const version = database.pragma("user_version", { simple: true });
-    if (version === 0) {
-      database.transaction(() => {
-        database.exec(SCHEMA);
-        database.pragma(`user_version = ${SCHEMA_VERSION}`);
-      })();
-    } else if (version !== SCHEMA_VERSION) {
+    const version = Number(database.pragma("user_version", { simple: true }));
+    if (version > STEPS.length) {
       throw new StartupError(
         "database_newer",
-        `${file} has format ${String(version)}, and this release reads ${SCHEMA_VERSION}. Use the newer release, or move the file away: only counts are in it.`,
+        `${file} has format ${version}, and this release reads ${STEPS.length}. Use the newer release, or move the file away: only counts are in it.`,
       );
     }
+    database.transaction(() => {
+      for (const step of STEPS.slice(version)) database.exec(step);
+      database.pragma(`user_version = ${STEPS.length}`);
+    })();
     return database;
   } catch (error) {
     database.close();

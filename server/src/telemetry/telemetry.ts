@@ -1,11 +1,16 @@
-import type { EnvironmentKey, FlagKey, TelemetryBatch } from "@bunting/contracts";
+import type { EnvironmentKey, FlagKey, Rollout, TelemetryBatch } from "@bunting/contracts";
 import { telemetryBatch } from "@bunting/contracts";
+import { namedGuardrails } from "@bunting/gating";
 import type { Registry } from "prom-client";
 import type { State } from "../ledger/state.ts";
+import { fromInstant } from "../platform/instant.ts";
 import type { Cancel, Clock, Logger, Scheduler } from "../ports.ts";
+import type { EvidenceMerge } from "./evidence-merge.ts";
+import type { AttemptKey, EvidenceStore, UnknownVariant } from "./evidence-store.ts";
+import { IntervalIndex } from "./interval-index.ts";
 import { mergeBatches, type Submission, type TelemetryAnswer } from "./merge.ts";
 import { createTelemetryMetrics, type TelemetryMetrics } from "./telemetry-metrics.ts";
-import { isDamage, TelemetryStore } from "./telemetry-store.ts";
+import { isDamage, TelemetryStore, type UnknownFlag } from "./telemetry-store.ts";
 
 export type { TelemetryAnswer } from "./merge.ts";
 
@@ -22,9 +27,30 @@ export interface Telemetry {
   refuse(environment: EnvironmentKey, batch: BatchIdentity): Promise<void>;
   /** How often each variant was served since an instant (Unix ms; to the minute for 24 hours, to the hour before). */
   exposures(environment: EnvironmentKey, flag: FlagKey, sinceMs: number): Readonly<Record<string, number>>;
-  /** Evaluations of flags that do not exist, by the name the application used; `__other__` for names beyond the limit. */
-  unknownFlags(environment: EnvironmentKey): Readonly<Record<string, number>>;
+  /** What was reported of names that do not exist; `__other__` stands for those beyond the limits. */
+  unknown(environment: EnvironmentKey): Unknown;
+  /** Flags that local overrides force, by instance and boot, as their latest batches say. */
+  overridden(environment: EnvironmentKey): readonly Overridden[];
+  /** The interval index now. Evidence that is usable at it never changes again; see interval-index.ts. */
+  index(): number;
+  /** Reads or writes evidence, all or nothing. Null if the database failed. */
+  withEvidence<Result>(work: (evidence: EvidenceStore) => Result): Result | null;
+  /** Called after the COMMIT that stored something of a rollout, once for each. */
+  onEvidence(listener: (rollout: string) => void): Cancel;
   close(): void;
+}
+
+export interface Unknown {
+  readonly flags: readonly UnknownFlag[];
+  readonly variants: readonly UnknownVariant[];
+  /** Evidence that could not be stored, by reason. */
+  readonly refused: Readonly<Record<string, number>>;
+}
+
+export interface Overridden {
+  readonly instance: string;
+  readonly boot: string;
+  readonly flags: readonly string[];
 }
 
 export interface TelemetryDeps {
@@ -32,6 +58,8 @@ export interface TelemetryDeps {
   readonly file: string;
   /** Which flags and variants there are. */
   readonly state: () => Pick<State, "flags">;
+  /** A rollout as it stands now, whatever its state. */
+  readonly rollout: (id: string) => Rollout | undefined;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly logger: Logger;
@@ -57,6 +85,8 @@ class DurableTelemetry implements Telemetry {
   readonly #deps: TelemetryDeps;
   readonly #metrics: TelemetryMetrics;
   readonly #cancelPruning: Cancel;
+  readonly #index: IntervalIndex;
+  readonly #listeners = new Set<(rollout: string) => void>();
   #store: TelemetryStore;
   #waiting: (Submission & { readonly answer: (answer: TelemetryAnswer) => void })[] = [];
   #committing = false;
@@ -69,6 +99,7 @@ class DurableTelemetry implements Telemetry {
     this.#store = TelemetryStore.open(deps.file, (aside) => {
       deps.logger.error({ file: deps.file, aside }, "telemetry database was damaged and is begun anew");
     });
+    this.#index = new IntervalIndex(deps.clock, this.#store.evidence.index);
     this.#cancelPruning = deps.scheduler.every(PRUNE_MS, () => this.#prune());
   }
 
@@ -91,8 +122,31 @@ class DurableTelemetry implements Telemetry {
     return this.#attempt(() => this.#store.exposures(environment, flag, sinceMs, this.#deps.clock.now())) ?? {};
   }
 
-  unknownFlags(environment: EnvironmentKey): Readonly<Record<string, number>> {
-    return this.#attempt(() => this.#store.unknownFlags(environment)) ?? {};
+  unknown(environment: EnvironmentKey): Unknown {
+    const read = (): Unknown => ({
+      flags: this.#store.unknownFlags(environment),
+      variants: this.#store.evidence.unknownVariants(environment),
+      refused: this.#store.evidence.refused(environment),
+    });
+    return this.#attempt(read) ?? { flags: [], variants: [], refused: {} };
+  }
+
+  overridden(environment: EnvironmentKey): readonly Overridden[] {
+    return this.#attempt(() => this.#store.overridden(environment)) ?? [];
+  }
+
+  index(): number {
+    return this.#index.now();
+  }
+
+  withEvidence<Result>(work: (evidence: EvidenceStore) => Result): Result | null {
+    if (this.#closed) return null;
+    return this.#attempt(() => this.#store.transaction(() => work(this.#store.evidence))) ?? null;
+  }
+
+  onEvidence(listener: (rollout: string) => void): Cancel {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   close(): void {
@@ -127,37 +181,81 @@ class DurableTelemetry implements Telemetry {
     const submissions = this.#waiting.splice(0, BATCHES_PER_COMMIT);
     if (submissions.length === 0 || this.#closed) return;
     const startedAt = this.#deps.clock.monotonic();
-    const answers = this.#attempt(() => this.#store.transaction(() => this.#merge(submissions)));
+    const merged = this.#attempt(() => this.#store.transaction(() => this.#merge(submissions)));
     this.#metrics.commitSeconds.observe((this.#deps.clock.monotonic() - startedAt) / 1_000);
-    for (const [index, { answer }] of submissions.entries()) answer(answers?.[index] ?? { type: "unavailable" });
-    if (!answers) this.#metrics.batches.inc({ outcome: "unavailable" }, submissions.length);
+    for (const [index, { answer }] of submissions.entries()) {
+      answer(merged?.answers[index] ?? { type: "unavailable" });
+    }
+    if (merged) this.#announce(merged);
+    else this.#metrics.batches.inc({ outcome: "unavailable" }, submissions.length);
   }
 
-  #merge(submissions: readonly Submission[]): readonly TelemetryAnswer[] {
+  #merge(submissions: readonly Submission[]): Committed {
     const { flags } = this.#deps.state();
-    const merged = mergeBatches(submissions, {
-      lastSequence: (environment, { instance, boot }) => this.#store.storedSequence(environment, instance, boot),
-      hasFlag: (flag) => flags.has(flag as FlagKey),
-      hasVariant: (flag, variant) => {
-        const known = flags.get(flag as FlagKey);
-        return (
-          known !== undefined &&
-          (Object.hasOwn(known.variants, variant) || Object.hasOwn(known.retiredVariants, variant))
-        );
+    const index = this.#index.now();
+    const known = {
+      index,
+      lastSequence: (environment: EnvironmentKey, { instance, boot }: BatchIdentity) =>
+        this.#store.storedSequence(environment, instance, boot),
+      hasFlag: (flag: string) => flags.has(flag as FlagKey),
+      hasVariant: (flag: string, variant: string) => {
+        const { variants, retiredVariants } = flags.get(flag as FlagKey) ?? { variants: {}, retiredVariants: {} };
+        return Object.hasOwn(variants, variant) || Object.hasOwn(retiredVariants, variant);
       },
-    });
+      rollout: this.#deps.rollout,
+    };
+    const merged = mergeBatches(submissions, known);
     for (const boot of merged.boots) this.#store.putBoot(boot);
     for (const exposure of merged.exposures) this.#store.addExposures(exposure);
     for (const unknown of merged.unknown) this.#store.addUnknown(unknown);
     for (const [environment, count] of merged.dropped) this.#store.addDropped(environment, count);
-    for (const outcome of merged.outcomes) this.#metrics.batches.inc({ outcome });
-    return merged.answers;
+    const refused = this.#mergeEvidence(merged.evidence, index, submissions[0]?.receivedAt ?? 0);
+    return { ...merged, refused };
+  }
+
+  /** Answers what was refused, by reason. */
+  #mergeEvidence(merge: EvidenceMerge, index: number, now: number): Committed["refused"] {
+    const { evidence } = this.#store;
+    for (const stranger of merge.unknownVariants)
+      evidence.addUnknownVariant(stranger.environment, { ...stranger, lastAt: now });
+    if (!merge.isEmpty) evidence.merge(merge, index, (rollout) => metricsOf(this.#deps.rollout(rollout)));
+    const total = new Map<string, number>();
+    for (const [environment, reasons] of merge.refused) {
+      for (const [reason, count] of reasons) {
+        evidence.addRefused(environment, reason, count);
+        total.set(reason, (total.get(reason) ?? 0) + count);
+      }
+    }
+    return total;
+  }
+
+  /** After COMMIT: nobody is told, and nothing counted, that a roll-back takes away. */
+  #announce({ outcomes, evidence, refused }: Committed): void {
+    for (const outcome of outcomes) this.#metrics.batches.inc({ outcome });
+    this.#metrics.evidenceCells.inc(
+      { outcome: "stored" },
+      evidence.sums.reduce((sum, { cellCount }) => sum + cellCount, 0),
+    );
+    for (const [reason, count] of refused) this.#metrics.evidenceCells.inc({ outcome: reason }, count);
+    const rollouts = new Set([...evidence.sums, ...evidence.reporters].map(({ rollout }) => rollout));
+    for (const rollout of rollouts) for (const listener of this.#listeners) listener(rollout);
   }
 
   #prune(): void {
     const { clock, scheduler } = this.#deps;
-    const more = !this.#closed && this.#attempt(() => this.#store.pruneSome(clock.now()));
+    const pruneSome = (now: number): boolean => {
+      const counts = this.#store.pruneSome(now);
+      return this.#store.evidence.pruneSome(now, (attempt) => this.#endOf(attempt)) || counts;
+    };
+    const more = !this.#closed && this.#attempt(() => pruneSome(clock.now()));
     if (more) scheduler.soon(() => this.#prune());
+  }
+
+  /** Unix ms; null while the attempt lives. One that was retried ended with its last evidence, as far as is known here. */
+  #endOf({ rollout: id, attempt, lastAt }: AttemptKey & { readonly lastAt: number }): number | null {
+    const rollout = this.#deps.rollout(id);
+    if (rollout?.attempt !== attempt) return lastAt;
+    return rollout.endedAt === null ? null : Math.max(lastAt, fromInstant(rollout.endedAt));
   }
 
   /** Undefined if the database failed: then nothing is acknowledged, and what was sent comes again. */
@@ -184,6 +282,16 @@ class DurableTelemetry implements Telemetry {
       this.#pausedUntil = Infinity;
     }
   }
+}
+
+type Committed = ReturnType<typeof mergeBatches> & { readonly refused: ReadonlyMap<string, number> };
+
+/** Custom metrics that a plan judges by. */
+function metricsOf(rollout: Rollout | undefined): readonly string[] {
+  if (!rollout) return [];
+  return namedGuardrails(rollout.plan).flatMap(({ guardrail }) =>
+    "kind" in guardrail && guardrail.kind === "ratio" ? [guardrail.metric] : [],
+  );
 }
 
 const identityShape = telemetryBatch.pick({ instance: true, boot: true, sequence: true });

@@ -1,0 +1,353 @@
+import { createFakeTime, createSeededRandom } from "@bunting/testkit";
+import Database from "better-sqlite3";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { STEPS } from "../telemetry/schema.ts";
+import { armsOf } from "./evidence.ts";
+import {
+  aCell,
+  aRollout,
+  createEvidenceRig,
+  type EvidenceRig,
+  NOON,
+  NOON_INTERVAL,
+  OFF,
+  PRODUCTION,
+  STAGING,
+} from "./evidence-rig.ts";
+
+const SECOND_MS = 1_000;
+const INTERVAL_MS = 10 * SECOND_MS;
+const DAY_MS = 24 * 60 * 60 * SECOND_MS;
+const arms = armsOf(aRollout());
+
+let rig: EvidenceRig;
+beforeEach(() => {
+  rig = createEvidenceRig();
+});
+afterEach(() => rig.dispose());
+
+const through = (index: number) => rig.evidence.intervals(arms, { through: index }) ?? [];
+const usable = () => through(rig.evidence.through());
+const errors = () => usable().reduce((sum, { canary }) => sum + (canary?.errorCount ?? 0), 0);
+
+describe("TE-101 evidence becomes usable behind the watermark and never changes from then on", () => {
+  it("is not there before two flushes after the interval's end, and is there then", async () => {
+    await rig.report({ evidence: [aCell(), aCell({ variant: OFF })] });
+    expect(usable()).toEqual([]);
+    await rig.time.advanceAsync(2 * INTERVAL_MS - 100);
+    expect(usable()).toEqual([]);
+    await rig.time.advanceAsync(100);
+    expect(usable()).toMatchObject([
+      { interval: NOON_INTERVAL, stage: 0, canary: { exposureCount: 10 }, control: { exposureCount: 10 } },
+    ]);
+  });
+
+  it("adds up what instances and batches report of one interval", async () => {
+    await rig.report({ evidence: [aCell()] });
+    await rig.report({ instance: "j", evidence: [aCell({ sketch: [[200, 1]], groups: [[3, 1, 1, 1, 1]] })] });
+    await rig.time.advanceAsync(2 * INTERVAL_MS);
+    const [interval] = usable();
+    expect(interval?.canary).toMatchObject({ exposureCount: 20, unitCount: 16, outcomeCount: 18, errorCount: 2 });
+    expect([...(interval?.canary?.sketch ?? [])]).toEqual([
+      [200, 6],
+      [230, 4],
+    ]);
+    expect(interval?.canary?.groups.unitCount[3]).toBe(6);
+    expect(interval?.canary?.ladder[3 * 14]).toBe(12);
+    expect(interval?.control).toBeNull();
+  });
+
+  it("puts what comes late into rows of its own, usable from the next index on", async () => {
+    await rig.report({ evidence: [aCell()] });
+    await rig.time.advanceAsync(3 * INTERVAL_MS);
+    const decidedAt = rig.evidence.through();
+    const decidedBy = usable();
+    await rig.report({ evidence: [aCell({ errorCount: 7 })] });
+    expect(usable()).toEqual(decidedBy);
+    await rig.time.advanceAsync(INTERVAL_MS);
+    expect(errors()).toBe(8);
+    expect(through(decidedAt)).toEqual(decidedBy);
+    const late = rig.evidence.intervals(arms, { after: decidedAt, through: rig.evidence.through() });
+    expect(late).toMatchObject([{ interval: NOON_INTERVAL, canary: { errorCount: 7 } }]);
+  });
+
+  it("answers every earlier question as before, whatever arrives, restarts and clocks that are set back", async () => {
+    const seed = Math.floor(Math.random() * 1e9);
+    const random = createSeededRandom(seed);
+    const asked: { index: number; answer: unknown }[] = [];
+    for (let step = 0; step < 80; step += 1) {
+      const interval = Math.floor(rig.time.clock.now() / INTERVAL_MS) - random.below(8);
+      const variant = random.next() < 0.5 ? OFF : aCell().variant;
+      if (random.next() < 0.8) await rig.report({ evidence: [aCell({ interval, variant, stage: random.below(2) })] });
+      if (random.next() < 0.5) asked.push({ index: rig.evidence.through(), answer: usable() });
+      if (random.next() < 0.1) rig.time.jumpWallClock(random.below(120 * SECOND_MS) - 60 * SECOND_MS);
+      if (random.next() < 0.1) rig.restart();
+      await rig.time.advanceAsync(random.below(2 * INTERVAL_MS));
+    }
+    for (const { index, answer } of asked) expect(through(index), `seed ${seed}`).toEqual(answer);
+    expect(usable().length).toBeGreaterThan(10);
+  });
+
+  it("goes on while a clock that ran a day ahead is back", async () => {
+    rig.time.jumpWallClock(DAY_MS);
+    await rig.report({ evidence: [aCell({ interval: (NOON + DAY_MS) / INTERVAL_MS })] });
+    rig.time.jumpWallClock(-DAY_MS);
+    rig.restart();
+    await rig.report({ evidence: [aCell({ errorCount: 5 })] });
+    await rig.time.advanceAsync(4 * INTERVAL_MS);
+    expect(errors()).toBe(6);
+  });
+});
+
+describe("TE-100 evidence is merged in the transaction of its batch", () => {
+  it("once, however often the batch comes", async () => {
+    for (let time = 0; time < 3; time += 1) await rig.report({ sequence: 1, evidence: [aCell()] });
+    await rig.report({ sequence: 7, evidence: [aCell()] });
+    await rig.time.advanceAsync(2 * INTERVAL_MS);
+    expect(errors()).toBe(1);
+  });
+
+  it("not at all with a batch that fails", async () => {
+    const poisoned = rig.report({ sequence: Number.NaN, evidence: [aCell()] });
+    expect(await poisoned).toEqual({ type: "unavailable" });
+    await rig.time.advanceAsync(2 * INTERVAL_MS);
+    expect(usable()).toEqual([]);
+    expect(await rig.registry.metrics()).not.toContain('bunting_evidence_cells_total{outcome="stored"}');
+  });
+
+  it("and told after the commit, once for each rollout", async () => {
+    const told: string[] = [];
+    const stop = rig.evidence.onArrival((rollout) => told.push(rollout));
+    await rig.report({ evidence: [aCell(), aCell({ variant: OFF }), aCell({ rollout: "nobody" })] });
+    expect(told).toEqual(["r1"]);
+    stop();
+    await rig.report({ evidence: [aCell()] });
+    expect(told).toEqual(["r1"]);
+  });
+});
+
+describe("TE-102 only evidence of what exists is stored", () => {
+  it.each([
+    ["unknown_rollout", { rollout: "nobody" }],
+    ["unknown_attempt", { attempt: 2 }],
+    ["unknown_stage", { stage: 2 }],
+    ["unknown_variant", { variant: "blue" as typeof OFF }],
+    ["misdated", { interval: NOON_INTERVAL - 721 }],
+  ])("counts what it does not take as %s", async (reason, names) => {
+    await rig.report({ evidence: [aCell(names), aCell()] });
+    await rig.time.advanceAsync(3 * INTERVAL_MS);
+    expect(errors()).toBe(1);
+    expect(rig.telemetry.unknown(PRODUCTION).refused).toEqual({ [reason]: 1 });
+    expect(await rig.registry.metrics()).toContain(`bunting_evidence_cells_total{outcome="${reason}"} 1`);
+  });
+
+  it("takes a rollout's evidence only from its own environment", async () => {
+    await rig.report({ evidence: [aCell()] }, STAGING);
+    await rig.time.advanceAsync(3 * INTERVAL_MS);
+    expect(usable()).toEqual([]);
+    expect(rig.telemetry.unknown(STAGING).refused).toEqual({ unknown_rollout: 1 });
+  });
+
+  it("charges to the present what a fast clock dates into the future", async () => {
+    await rig.report({ evidence: [aCell({ interval: NOON_INTERVAL + 40 })] });
+    await rig.time.advanceAsync(2 * INTERVAL_MS);
+    expect(usable()).toMatchObject([{ interval: NOON_INTERVAL }]);
+  });
+
+  it("keeps the arms of different attempts and stages apart", async () => {
+    rig.rollouts.set("r1", aRollout({}, { attempt: 2 }));
+    await rig.report({ evidence: [aCell(), aCell({ attempt: 2 }), aCell({ attempt: 2, stage: 1 })] });
+    await rig.time.advanceAsync(2 * INTERVAL_MS);
+    const second = rig.evidence.intervals({ ...arms, attempt: 2 }, { through: rig.evidence.through() });
+    expect(usable()).toHaveLength(1);
+    expect(second?.map(({ stage }) => stage)).toEqual([0, 1]);
+  });
+
+  it("admits sixteen metrics for each attempt, those of the plan whatever comes first", async () => {
+    const guardrail = { metric: "conversion", kind: "ratio", min: 0.1 } as const;
+    rig.rollouts.set("r1", aRollout({ guardrails: [guardrail] }));
+    const metric = {
+      eventCount: 1,
+      unitEventCount: 1,
+      sum: 2.5,
+      sumOfSquares: 6.25,
+      groups: [[3, 1] as [number, number]],
+    };
+    const named = (...names: string[]) => ({ metrics: Object.fromEntries(names.map((name) => [name, metric])) });
+    await rig.report({ evidence: [aCell(named(...Array.from({ length: 20 }, (_, index) => `junk_${index}`)))] });
+    rig.restart();
+    await rig.report({ evidence: [aCell(named("conversion", "junk_19", "junk_0"))] });
+    await rig.time.advanceAsync(2 * INTERVAL_MS);
+    const metrics = usable()[0]?.canary?.metrics;
+    expect(metrics?.size).toBe(16);
+    expect(metrics?.get("conversion")).toMatchObject({ eventCount: 1, sum: 2.5 });
+    expect(metrics?.get("junk_0")).toMatchObject({ eventCount: 2, sum: 5, sumOfSquares: 12.5 });
+    expect(rig.telemetry.unknown(PRODUCTION).refused).toEqual({ metric_limit: 6 });
+  });
+
+  it("moves bins to the nearest there are, and leaves out rungs that there are not", async () => {
+    await rig.report({
+      evidence: [
+        aCell({
+          sketch: [
+            [-9_999, 1],
+            [9_999, 2],
+          ],
+          ladder: [
+            [1, 14, 5],
+            [1, 13, 4],
+          ],
+        }),
+      ],
+    });
+    await rig.time.advanceAsync(2 * INTERVAL_MS);
+    const canary = usable()[0]?.canary;
+    expect([...(canary?.sketch ?? [])]).toEqual([
+      [-230, 1],
+      [640, 2],
+    ]);
+    expect(canary?.ladder.reduce((sum, count) => sum + count, 0)).toBe(4);
+  });
+});
+
+describe("TE-103 what a judgement asks beside counts", () => {
+  it("is the last minute as far as received, the interval under way included", async () => {
+    await rig.report({
+      evidence: [aCell({ interval: NOON_INTERVAL - 7 }), aCell({ interval: NOON_INTERVAL - 6 }), aCell()],
+    });
+    expect(rig.evidence.recent(arms).map(({ interval }) => interval)).toEqual([NOON_INTERVAL - 6, NOON_INTERVAL]);
+    await rig.time.advanceAsync(7 * INTERVAL_MS);
+    expect(rig.evidence.recent(arms)).toEqual([]);
+  });
+
+  it("is when evidence of each arm was received, not when it happened", async () => {
+    await rig.report({ evidence: [aCell({ interval: NOON_INTERVAL - 100 })] });
+    expect(rig.evidence.lastReceived(arms)).toEqual({ canary: NOON, control: null });
+    rig.restart();
+    await rig.report({ evidence: [aCell({ variant: OFF })] });
+    expect(rig.evidence.lastReceived(arms)).toEqual({ canary: NOON, control: NOON + 50 });
+  });
+
+  it("is how many instances have the canary, and how many breakers are open, by their latest word", async () => {
+    const breaker = { rollout: "r1", attempt: 1, interval: NOON_INTERVAL, unitFailureCount: 6, trialCount: 40 };
+    await rig.report({ instance: "a", evidence: [aCell()], breakers: [{ ...breaker, state: "open" }] });
+    await rig.report({ instance: "b", evidence: [aCell({ stage: 1 }), aCell()] });
+    await rig.report({ instance: "c", evidence: [aCell({ variant: OFF })] });
+    await rig.report({ instance: "d", breakers: [{ ...breaker, state: "half_open" }] });
+    expect(rig.evidence.breakers(arms, 0)).toEqual({ openInstanceCount: 2, canaryInstanceCount: 2 });
+    expect(rig.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 2, canaryInstanceCount: 3 });
+    await rig.report({ instance: "a", breakers: [{ ...breaker, state: "closed" }] });
+    expect(rig.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 1, canaryInstanceCount: 3 });
+    await rig.time.advanceAsync(11 * 60 * SECOND_MS);
+    expect(rig.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 0, canaryInstanceCount: 0 });
+  });
+
+  it("is the latest value of each gauge and query, by guardrail", async () => {
+    const rollout = aRollout({
+      guardrails: [
+        { metric: "lighthouse", kind: "gauge", min: 90 },
+        { source: "prometheus", query: "up", min: 1 },
+        { source: "prometheus", query: "down", max: 1, id: "mine" },
+      ],
+    });
+    await rig.report({ gauges: [{ metric: "lighthouse", last: 91, interval: NOON_INTERVAL }] });
+    const sample = { rollout: "r1", attempt: 1, guardrail: "prometheus-1", value: 3, error: null };
+    rig.telemetry.withEvidence((store) => {
+      store.addGauge({ environment: PRODUCTION, metric: "lighthouse", source: "posted", at: NOON + 20_000, value: 92 });
+      store.addSample({ ...sample, at: NOON });
+      store.addSample({ ...sample, at: NOON + 5_000, value: null });
+      store.addSample({ ...sample, guardrail: "mine", at: NOON, value: null, error: "it took more than 5 s" });
+    });
+    expect(rig.evidence.samples(rollout)).toEqual(
+      new Map<string, unknown>([
+        ["lighthouse", { at: NOON + 20_000, value: 92 }],
+        ["prometheus-1", { at: NOON + 5_000, value: null }],
+        ["mine", { at: NOON, error: "it took more than 5 s" }],
+      ]),
+    );
+    expect(rig.evidence.samples({ ...rollout, attempt: 2 }).size).toBe(1);
+    expect(rig.evidence.gauges(PRODUCTION, "lighthouse", NOON).map(({ value }) => value)).toEqual([91, 92]);
+    expect(rig.evidence.gauges(PRODUCTION, "lighthouse", NOON + 1)).toHaveLength(1);
+  });
+
+  it("takes a hundred gauges from an environment, and counts the rest", async () => {
+    const gauges = Array.from({ length: 101 }, (_, index) => ({
+      metric: `g_${index}`,
+      last: 1,
+      interval: NOON_INTERVAL,
+    }));
+    await rig.report({ gauges });
+    await rig.report({ gauges: gauges.slice(0, 2) });
+    expect(rig.telemetry.unknown(PRODUCTION).refused).toEqual({ gauge_limit: 1 });
+  });
+});
+
+describe("TE-106 names that nobody knows are reported", () => {
+  it("as variants of their flag, at most a thousand", async () => {
+    const cells = Array.from({ length: 1_000 }, (_, index) => ({ flag: "redis", variant: `v${index}`, exposures: 2 }));
+    await rig.report({ cells });
+    await rig.report({ cells: [{ flag: "redis", variant: "one-more", exposures: 5 }, ...cells.slice(0, 1)] });
+    const { variants } = rig.telemetry.unknown(PRODUCTION);
+    expect(variants).toHaveLength(1_001);
+    expect(variants.find(({ variant }) => variant === "v0")).toMatchObject({ flag: "redis", count: 4 });
+    expect(variants.find(({ variant }) => variant === "__other__")).toMatchObject({ flag: "__other__", count: 5 });
+  });
+
+  it("as flags that an instance forces, by its latest batch", async () => {
+    await rig.report({ overridden: ["redis"] });
+    await rig.report({ instance: "j" });
+    expect(rig.telemetry.overridden(PRODUCTION)).toEqual([{ instance: "i", boot: "b", flags: ["redis"] }]);
+    await rig.report({});
+    expect(rig.telemetry.overridden(PRODUCTION)).toEqual([]);
+  });
+});
+
+describe("TE-104 evidence is kept until thirty days after its attempt ended", () => {
+  const later = async (days: number) => {
+    rig.time.jumpWallClock(days * DAY_MS);
+    for (let turn = 0; turn < 3; turn += 1) await rig.time.advanceAsync(60 * SECOND_MS);
+  };
+  const rows = () => through(Infinity).length;
+
+  it("as long as it lives, and a month more", async () => {
+    await rig.report({ evidence: [aCell()] });
+    await later(40);
+    expect(rows()).toBe(1);
+    rig.rollouts.set("r1", aRollout({}, { endedAt: new Date(rig.time.clock.now()).toISOString() }));
+    await later(29);
+    expect(rows()).toBe(1);
+    await later(2);
+    expect(rows()).toBe(0);
+    expect(rig.evidence.lastReceived(arms)).toEqual({ canary: null, control: null });
+  });
+
+  it("a former attempt from its last evidence on", async () => {
+    await rig.report({ evidence: [aCell()] });
+    rig.rollouts.set("r1", aRollout({}, { attempt: 2 }));
+    await later(31);
+    expect(rows()).toBe(0);
+  });
+});
+
+describe("TE-107 a database of an earlier release", () => {
+  it("keeps what it holds", async () => {
+    const old = createEvidenceRig(createFakeTime(NOON));
+    old.telemetry.close();
+    const database = new Database(old.file);
+    for (const table of database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all()) {
+      database.exec(`DROP TABLE ${String(table)}`);
+    }
+    database.exec(STEPS[0] ?? "");
+    database.exec("INSERT INTO boot VALUES ('production', 'i', 'b', 7, 0)");
+    database.exec(`INSERT INTO exposure VALUES ('production', 'redis', 'on', 3600000, ${NOON}, 41)`);
+    database.pragma("user_version = 1");
+    database.close();
+    old.restart();
+    expect(old.telemetry.lastSequence(PRODUCTION, "i", "b")).toBe(7);
+    expect(old.telemetry.exposures(PRODUCTION, aRollout().flag, 0)).toEqual({ on: 41 });
+    await old.report({ sequence: 8, evidence: [aCell()] });
+    await old.time.advanceAsync(2 * INTERVAL_MS);
+    expect(old.evidence.intervals(arms, { through: old.evidence.through() })).toHaveLength(1);
+    old.dispose();
+  });
+});

@@ -1,0 +1,108 @@
+import type { Rollout } from "@bunting/contracts";
+import { type ArmEvidence, armFromCells, type EvidenceInterval, namedGuardrails, type Sample } from "@bunting/gating";
+import type { Cancel, Clock } from "../ports.ts";
+import type { StoredEvidence } from "../telemetry/evidence-store.ts";
+import { intervalOf } from "../telemetry/interval-index.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import type { AttemptArms, AvailabilityRange, EvidenceSource, GaugeValue, LastReceived } from "./evidence.ts";
+
+/** What the gross-failure rule looks at. */
+const RECENT_MS = 60_000;
+
+/** Evidence as the telemetry database holds it. */
+export function createStoredEvidence({
+  telemetry,
+  clock,
+}: {
+  readonly telemetry: Pick<Telemetry, "index" | "withEvidence" | "onEvidence">;
+  readonly clock: Clock;
+}): EvidenceSource {
+  return {
+    through: () => telemetry.index(),
+
+    intervals(arms: AttemptArms, { after = -1, through }: AvailabilityRange) {
+      const rows = telemetry.withEvidence((store) => store.evidence(arms, { after, through }));
+      return rows && toIntervals(rows, arms);
+    },
+
+    recent(arms) {
+      const present = intervalOf(clock.now());
+      const range = { after: intervalOf(clock.now() - RECENT_MS) - 1, through: present };
+      return toIntervals(telemetry.withEvidence((store) => store.evidenceOfIntervals(arms, range)) ?? [], arms);
+    },
+
+    lastReceived(arms): LastReceived {
+      const at = telemetry.withEvidence((store) => store.lastReceived(arms));
+      return { canary: at?.get(arms.canary) ?? null, control: at?.get(arms.control) ?? null };
+    },
+
+    breakers: (arms, stage) =>
+      telemetry.withEvidence((store) => store.breakers(arms, stage, clock.now())) ?? {
+        openInstanceCount: 0,
+        canaryInstanceCount: 0,
+      },
+
+    gauges: (environment, metric, sinceMs): readonly GaugeValue[] =>
+      telemetry.withEvidence((store) => store.gauges(environment, metric, sinceMs)) ?? [],
+
+    samples: (rollout) => telemetry.withEvidence((store) => samplesOf(rollout, store)) ?? new Map(),
+
+    onArrival: (listener): Cancel => telemetry.onEvidence(listener),
+  };
+}
+
+/** One per interval and stage, in that order. `rows` are in the order in which they are to be added. */
+export function toIntervals(
+  rows: readonly StoredEvidence[],
+  { canary, control }: Pick<AttemptArms, "canary" | "control">,
+): EvidenceInterval[] {
+  const places = new Map<string, StoredEvidence[]>();
+  for (const row of rows) {
+    const place = `${row.interval}/${row.stage}`;
+    const there = places.get(place);
+    if (there) there.push(row);
+    else places.set(place, [row]);
+  }
+  return [...places.values()].flatMap((there) => {
+    const [first] = there;
+    const arms = { canary: armOf(there, canary), control: armOf(there, control) };
+    // Of a variant that is in no arm there is nothing to compare.
+    if (!first || (!arms.canary && !arms.control)) return [];
+    return [{ interval: first.interval, stage: first.stage, ...arms }];
+  });
+}
+
+function armOf(rows: readonly StoredEvidence[], variant: string): ArmEvidence | null {
+  return armFromCells(rows.filter((row) => row.variant === variant).map(({ counts }) => counts));
+}
+
+type Store = Parameters<Parameters<Telemetry["withEvidence"]>[0]>[0];
+
+function samplesOf(
+  rollout: Pick<Rollout, "id" | "attempt" | "environment" | "plan">,
+  store: Store,
+): ReadonlyMap<string, Sample> {
+  const samples = new Map<string, Sample>();
+  for (const { id, guardrail } of namedGuardrails(rollout.plan)) {
+    if ("source" in guardrail) {
+      const sample = store.latestSample({ rollout: rollout.id, attempt: rollout.attempt }, id);
+      if (sample) samples.set(id, toSample(sample));
+    } else if ("kind" in guardrail && guardrail.kind === "gauge") {
+      const value = store.latestGauge(rollout.environment, guardrail.metric);
+      if (value) samples.set(id, value);
+    }
+  }
+  return samples;
+}
+
+function toSample({
+  at,
+  value,
+  error,
+}: {
+  readonly at: number;
+  readonly value: number | null;
+  readonly error: string | null;
+}): Sample {
+  return error === null ? { at, value } : { at, error };
+}
