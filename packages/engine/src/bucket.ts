@@ -65,6 +65,8 @@ export function utf8Length(text: string): number {
 /** Remembers the last bucketing key and its hash: a request evaluates many flags for one user. */
 export interface Hasher {
   hash(key: string): number;
+  /** What {@link hash} answered last. */
+  readonly lastHash: number;
 }
 
 export function createHasher(): Hasher {
@@ -72,9 +74,9 @@ export function createHasher(): Hasher {
 }
 
 class LastKeyHasher implements Hasher {
+  lastHash = 0;
   private lastKey = "";
   private lastUnit = 0;
-  private lastHash = 0;
 
   hash(key: string): number {
     // Another user's key mostly shows at its last character, sooner than by a call that compares the texts.
@@ -138,8 +140,8 @@ function scramble(block: number): number {
   return Math.imul((product << 15) | (product >>> 17), C2);
 }
 
-/** murmur3's fmix32: each bit of the result depends on each bit of the argument. */
-function finalise(hash: number): number {
+/** murmur3's fmix32, int32 to int32: each bit of the result depends on each bit of the argument, and none is lost. */
+export function finalise(hash: number): number {
   let mixed = hash ^ (hash >>> 16);
   mixed = Math.imul(mixed, 0x85ebca6b);
   mixed ^= mixed >>> 13;

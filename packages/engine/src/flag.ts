@@ -1,6 +1,15 @@
 import type { EvaluationErrorCode, FlagType, Reason, RulesetFlag, TraceStep } from "@bunting/contracts";
 import type { Hasher } from "./bucket.ts";
-import { CAUSE, causeOf, type Decision, pack, UNDECIDED, unsupportedRuleOf, variantIndexOf } from "./decision.ts";
+import {
+  CAUSE,
+  causeOf,
+  type Decision,
+  FIRST_RULE_CAUSE,
+  pack,
+  UNDECIDED,
+  unsupportedRuleOf,
+  variantIndexOf,
+} from "./decision.ts";
 import { type Judged, judge } from "./evaluate.ts";
 import { explain } from "./explain.ts";
 import type { CompiledVariant, Json, Program } from "./program.ts";
@@ -35,6 +44,10 @@ export interface CompiledFlag {
   readonly killedDecision: Decision;
   /** What an override to this variant serves; undefined if there is no such variant. */
   decisionFor(variant: string): Decision | undefined;
+  /** The cause of what the split of a rule (null: of the fallthrough) decides; -1 if that is no split. */
+  splitCause(rule: string | null): number;
+  /** Hash of the bucketing key, if the last thing that was decided with this ruleset was decided by a split. */
+  readonly lastHash: number;
 }
 
 /** A program linked to its prerequisites. A class, so that all flags share one shape and one compiled `decide`. */
@@ -97,5 +110,17 @@ export class LinkedFlag implements CompiledFlag, Judged {
   decisionFor(variant: string): Decision | undefined {
     const index = this.variants.findIndex(({ key }) => key === variant);
     return index < 0 ? undefined : pack(index, CAUSE.override);
+  }
+
+  splitCause(rule: string | null): number {
+    const { rules, fallthrough } = this.program;
+    const index = rule === null ? -1 : rules.findIndex(({ id }) => id === rule);
+    const serve = rule === null ? fallthrough : rules[index]?.serve;
+    if (!serve?.split) return -1;
+    return rule === null ? CAUSE.fallthrough : FIRST_RULE_CAUSE + index;
+  }
+
+  get lastHash(): number {
+    return this.hasher.lastHash;
   }
 }
