@@ -40,6 +40,8 @@ export const telemetryBatch = z
     overridden: z.array(text(LIMITS.keyCharacters).min(1)).max(LIMITS.telemetryUnknownFlags).optional(),
     /** Evaluations that a limit kept out of `cells` and `unknown`. */
     dropped: count.optional(),
+    /** Exposures, outcomes and calls of `track` of running rollouts that a limit, or lateness, kept out of `evidence`. */
+    evidenceDropped: count.optional(),
   })
   .meta({ id: "TelemetryBatch" });
 export type TelemetryBatch = z.infer<typeof telemetryBatch>;
