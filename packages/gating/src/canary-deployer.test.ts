@@ -109,16 +109,11 @@ class CanaryDeployer {
   }
 
   tick(): Action {
-    switch (this.analyze().action) {
-      case "promote":
-        return "promoted";
-      case "rollback":
-        return "rolled back";
-      case "complete":
-        return "completed";
-      default:
-        return this.rollout.state === "running" ? "holding" : "nothing to do";
-    }
+    const { action } = this.analyze();
+    if (action === "promote") return "promoted";
+    if (action === "rollback") return "rolled back";
+    if (action === "complete") return "completed";
+    return this.rollout.state === "running" ? "holding" : "nothing to do";
   }
 
   #look(): Ruling {

@@ -101,7 +101,11 @@ export function shareRateOf({ plan, formerServe }: Pick<Rollout, "plan" | "forme
   return percent / (percent + control);
 }
 
-function intervalsOf({ rollout, cells }: DecisionInputs): readonly EvidenceInterval[] {
+/** By interval and stage, in order. */
+export function intervalsOf({
+  rollout,
+  cells,
+}: Pick<DecisionInputs, "rollout" | "cells">): readonly EvidenceInterval[] {
   const { canary, control } = rollout.plan;
   const groups = new Map<string, EvidenceCell[]>();
   for (const cell of cells) {

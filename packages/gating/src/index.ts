@@ -2,10 +2,19 @@
  * How a rollout is judged and decided, as docs/spec/gating.md specifies it. Pure: time is an argument, and there is no
  * randomness, input or output.
  */
-export { type CommandInputs, decideCommand, type LatestDecision } from "./command.ts";
+export { type ApprovalStatus, approvalStatus, maySign } from "./approval.ts";
+export { canonicalJson } from "./canonical-json.ts";
+export {
+  type CommandInputs,
+  type CommandRuling,
+  decideCommand,
+  isPass,
+  type LatestDecision,
+  type Person,
+} from "./command.ts";
 export { type RatioInterval, RatioSequence } from "./confidence-sequence.ts";
 export { ControlHistory } from "./control-history.ts";
-export { type DecisionInputs, decide, type PreviousDecision } from "./decide.ts";
+export { type DecisionInputs, decide, intervalsOf, judgementInputs, type PreviousDecision, ruleOn } from "./decide.ts";
 export { addGroups, dispersion } from "./dispersion.ts";
 export {
   type ArmEvidence,
@@ -33,14 +42,15 @@ export type {
   StageCounts,
 } from "./judgement.ts";
 export { LatencyComparison } from "./latency-comparison.ts";
-export type { Effect, Transition } from "./machine.ts";
+export { COMMANDS_OF, type Effect, type Event, isLive, type State, type Transition, transition } from "./machine.ts";
 export { nextStepOf } from "./next-step.ts";
-export { planProblems, startProblems } from "./plan.ts";
-export type { Refusal } from "./refusal.ts";
+export { defaultPlan, nextPercent, percentOfStage, planProblems, startProblems } from "./plan.ts";
+export type { Refusal, RolloutErrorCode } from "./refusal.ts";
 export { RelativeTest } from "./relative-test.ts";
-export type { FlagFacts } from "./rollout.ts";
-export type { Ruling } from "./ruling.ts";
-export { serveOfScope, withServeOfScope } from "./scope.ts";
+export { type Difference, type Replay, replay } from "./replay.ts";
+export { applyTransition, approvalOf, type FlagFacts, flagStatus, stateOf } from "./rollout.ts";
+export type { DecisionDraft, Ruling } from "./ruling.ts";
+export { type ScopedConfiguration, serveOfScope, withServeOfScope } from "./scope.ts";
 export {
   binIndex,
   binLatencyMs,
@@ -52,5 +62,6 @@ export {
 } from "./sketch.ts";
 export { splitAtPercent, splitOf } from "./split.ts";
 export { AttemptStatistics } from "./statistics.ts";
-export { nextOpening } from "./windows.ts";
+export { type History, type WhatIf, type WhatIfEntry, whatIf } from "./what-if.ts";
+export { type Calendar, isOpen, nextOpening, type Opening, type OpeningTime, openingOf } from "./windows.ts";
 export { limitText } from "./words.ts";
