@@ -142,8 +142,9 @@ export class StageStatistics {
     const newest = this.#kept.at(-1)?.interval ?? 0;
     const oldest = newest - Math.ceil((seconds * 1000) / EVIDENCE_INTERVAL_MS) + 1;
     const window: EvidenceInterval[] = [];
-    for (const interval of this.#kept.toReversed()) {
-      if (interval.interval < oldest && enough(window)) break;
+    for (let index = this.#kept.length - 1; index >= 0; index -= 1) {
+      const interval = this.#kept[index];
+      if (interval === undefined || (interval.interval < oldest && enough(window))) break;
       window.push(interval);
     }
     return window;

@@ -1,0 +1,185 @@
+import type { ErrorSetting, TrafficModel } from "./error-traffic.ts";
+import type { LatencySetting } from "./experiments.ts";
+import { NO_REGRESSION, type RequestSetting } from "./request-traffic.ts";
+
+/*
+ * The columns of the report's tables. A name seeds its runs, so a column keeps its figures when others come and go.
+ */
+
+export type Experiment =
+  | { readonly kind: "errors"; readonly setting: ErrorSetting }
+  | { readonly kind: "proof"; readonly setting: ErrorSetting & { readonly margin: number } }
+  | { readonly kind: "latency"; readonly setting: LatencySetting }
+  | { readonly kind: "rollout" | "schedule"; readonly setting: RequestSetting };
+
+export interface Column {
+  readonly table:
+    | "aa"
+    | "stress"
+    | "power"
+    | "gross"
+    | "late"
+    | "proof"
+    | "latency-aa"
+    | "latency"
+    | "rollout"
+    | "schedule";
+  readonly name: string;
+  readonly experiment: Experiment;
+  /** Share of the runs that were asked for. */
+  readonly share: number;
+}
+
+const errors = (changes: Partial<ErrorSetting>): Experiment => ({
+  kind: "errors",
+  setting: {
+    model: "both",
+    requestsPerSecond: 100,
+    shareRate: 0.05,
+    baseRate: 0.005,
+    regression: 1,
+    regressionFrom: 0,
+    propensityShape: 0.3,
+    ...changes,
+  },
+});
+
+const SHARES = [0.01, 0.05, 0.25, 0.5];
+const MODELS: readonly TrafficModel[] = ["iid", "burst", "users", "both"];
+const percent = (rate: number): string => `${Math.round(rate * 100)} %`;
+
+const requests = (changes: Partial<LatencySetting>): LatencySetting => ({
+  ...NO_REGRESSION,
+  requestsPerSecond: 100,
+  requestsPerUserAndHour: 36,
+  intervalCount: 360,
+  shareRate: 0.05,
+  ...changes,
+});
+
+/** Twice as long as a rollout without a regression takes. */
+const ROLLOUT_INTERVALS = 900;
+
+const rollout = (changes: Partial<RequestSetting>): RequestSetting => ({
+  ...NO_REGRESSION,
+  requestsPerSecond: 100,
+  requestsPerUserAndHour: 72,
+  intervalCount: ROLLOUT_INTERVALS,
+  ...changes,
+});
+
+const ROLLOUTS: readonly {
+  readonly name: string;
+  readonly changes: Partial<RequestSetting>;
+  readonly share: number;
+}[] = [
+  { name: "no regression", changes: {}, share: 0.1 },
+  { name: "no regression, base rate triples", changes: { rising: true }, share: 0.05 },
+  { name: "errors x2", changes: { errorFactor: 2 }, share: 0.05 },
+  { name: "errors x4", changes: { errorFactor: 4 }, share: 0.05 },
+  { name: "errors x10", changes: { errorFactor: 10 }, share: 0.05 },
+  { name: "errors x3 from minute 25", changes: { errorFactor: 3, regressionFrom: 150 }, share: 0.05 },
+];
+
+const OURS_ONLY: typeof ROLLOUTS = [
+  { name: "latency +50 %", changes: { latencyFactor: 1.5 }, share: 0.05 },
+  { name: "conversion x.7", changes: { conversionFactor: 0.7 }, share: 0.025 },
+];
+
+export const COLUMNS: readonly Column[] = [
+  ...MODELS.flatMap((model) =>
+    SHARES.map((shareRate) => ({
+      table: "aa" as const,
+      name: `${model} ${percent(shareRate)}`,
+      experiment: errors({ model, shareRate }),
+      share: 1,
+    })),
+  ),
+  ...SHARES.map((shareRate) => ({
+    table: "aa" as const,
+    name: `both, 1,000 rps ${percent(shareRate)}`,
+    experiment: errors({ shareRate, requestsPerSecond: 1000 }),
+    share: 0.15,
+  })),
+  ...(["users", "both"] as const).flatMap((model) =>
+    [0.01, 0.05, 0.25].map((shareRate) => ({
+      table: "stress" as const,
+      name: `${model} ${percent(shareRate)}`,
+      experiment: errors({ model, shareRate, propensityShape: 0.05 }),
+      share: 0.25,
+    })),
+  ),
+  ...(["iid", "both"] as const).flatMap((model) =>
+    [2, 4].flatMap((regression) =>
+      SHARES.map((shareRate) => ({
+        table: "power" as const,
+        name: `${model} ${percent(shareRate)} x${regression}`,
+        experiment: errors({ model, shareRate, regression }),
+        share: 0.2,
+      })),
+    ),
+  ),
+  ...[10, 40, 190].flatMap((regression) =>
+    [0.01, 0.05].map((shareRate) => ({
+      table: "gross" as const,
+      name: `${percent(shareRate)} x${regression}`,
+      experiment: errors({ shareRate, regression }),
+      share: 0.1,
+    })),
+  ),
+  ...[0.05, 0.25].map((shareRate) => ({
+    table: "late" as const,
+    name: `${percent(shareRate)} x4 from minute 30`,
+    experiment: errors({ model: "burst", shareRate, regression: 4, regressionFrom: 180 }),
+    share: 0.1,
+  })),
+  ...MODELS.flatMap((model) =>
+    [
+      { shareRate: 0.01, margin: 6 },
+      { shareRate: 0.05, margin: 2 },
+      { shareRate: 0.25, margin: 1.5 },
+      { shareRate: 0.5, margin: 1.25 },
+    ].flatMap(({ shareRate, margin }) =>
+      [margin, 1].map((regression) => ({
+        table: "proof" as const,
+        name: `${model} ${percent(shareRate)} ${regression === 1 ? "equal" : "at the margin"}`,
+        experiment: {
+          kind: "proof" as const,
+          setting: { ...(errors({ model, shareRate, regression }).setting as ErrorSetting), margin },
+        },
+        share: regression === 1 ? 0.1 : 0.25,
+      })),
+    ),
+  ),
+  ...SHARES.map((shareRate) => ({
+    table: "latency-aa" as const,
+    name: percent(shareRate),
+    experiment: { kind: "latency" as const, setting: requests({ shareRate }) },
+    share: 0.25,
+  })),
+  ...[0.01, 0.05, 0.25].flatMap((shareRate) =>
+    [
+      { name: "+10 %", changes: { latencyFactor: 1.1 } },
+      { name: "+25 %", changes: { latencyFactor: 1.25 } },
+      { name: "+50 %", changes: { latencyFactor: 1.5 } },
+      { name: "slow mode 3 %", changes: { slowModeRate: 0.03 } },
+    ].map(({ name, changes }) => ({
+      table: "latency" as const,
+      name: `${percent(shareRate)} ${name}`,
+      experiment: { kind: "latency" as const, setting: requests({ shareRate, ...changes }) },
+      share: 0.05,
+    })),
+  ),
+  ...[...ROLLOUTS, ...OURS_ONLY].map(({ name, changes, share }) => ({
+    table: "rollout" as const,
+    name,
+    experiment: { kind: "rollout" as const, setting: rollout(changes) },
+    share,
+  })),
+  ...ROLLOUTS.map(({ name, changes, share }) => ({
+    table: "schedule" as const,
+    name,
+    experiment: { kind: "schedule" as const, setting: rollout({ ...changes, intervalCount: 360 }) },
+    share,
+  })),
+];
