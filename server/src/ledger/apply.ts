@@ -92,7 +92,6 @@ function sortEdits(edits: readonly Edit[]): SortedEdits {
         break;
       // Kept by the store alone.
       case "decision":
-      case "announcement":
         break;
       case "configuration": {
         const ofEnvironment = sorted.configurations.get(edit.environment) ?? new Map<FlagKey, StoredConfiguration>();

@@ -4,10 +4,10 @@ import type {
   EnvironmentKey,
   Flag,
   FlagKey,
-  RolloutNotice,
   Segment,
   SegmentKey,
 } from "@bunting/contracts";
+import type { Announcement } from "../notifications/notification.ts";
 import type { Actor, Refusal } from "./command.ts";
 import type { ClosingEvent } from "./ledger.ts";
 import type { State, StoredConfiguration, StoredRollout, StoredToken } from "./state.ts";
@@ -26,8 +26,7 @@ export type Edit =
   | { readonly kind: "token"; readonly id: string; readonly after: StoredToken }
   | { readonly kind: "rollout"; readonly id: string; readonly after: StoredRollout }
   /** Added to the log of its rollout, which is no part of the state. */
-  | { readonly kind: "decision"; readonly entry: DecisionEntry; readonly dropHoldsUpTo: number }
-  | { readonly kind: "announcement"; readonly key: string; readonly announcement: Announcement };
+  | { readonly kind: "decision"; readonly entry: DecisionEntry; readonly dropHoldsUpTo: number };
 
 /** One entry of a rollout's decision log. */
 export interface DecisionEntry {
@@ -36,17 +35,6 @@ export interface DecisionEntry {
   /** It did something, or said something new. The others are dropped when there are too many. */
   readonly changes: boolean;
   readonly record: DecisionRecord;
-}
-
-/** Something to be told to one webhook. It is stored with what it tells, and sent afterwards until it is received. */
-export interface Announcement {
-  readonly webhook: string;
-  readonly notice: RolloutNotice;
-  readonly rollout: string;
-  readonly environment: EnvironmentKey;
-  readonly flag: FlagKey;
-  readonly decision: string;
-  readonly at: string;
 }
 
 /** What a person decides of an environment; its revision and checksum follow from the rest. */
@@ -73,6 +61,8 @@ export interface Decision {
   /** The command was a kill and nothing else. */
   readonly kill?: { readonly environment: EnvironmentKey; readonly flags: readonly FlagKey[] };
   readonly closing?: ClosingEvent;
+  /** What people are told of it. */
+  readonly announcements?: readonly Announcement[];
   readonly secret?: string;
 }
 

@@ -100,7 +100,6 @@ class FailingStore implements Store {
   findResponse: Store["findResponse"] = (token, key) => this.#store.findResponse(token, key);
   readAudit: Store["readAudit"] = (filter) => this.#store.readAudit(filter);
   readDecisions: Store["readDecisions"] = (filter) => this.#store.readDecisions(filter);
-  readOutbox: Store["readOutbox"] = (limit) => this.#store.readOutbox(limit);
   verify: Store["verify"] = (onProgress) => this.#store.verify(onProgress);
   saveTokenUses: Store["saveTokenUses"] = (uses) => this.#store.saveTokenUses(uses);
   backup: Store["backup"] = (file) => this.#store.backup(file);

@@ -1,7 +1,6 @@
 import type { AuditEntry, AuditVerification, DecisionRecord, EnvironmentKey, Ruleset } from "@bunting/contracts";
 import type { Cancel } from "../ports.ts";
 import type { Actor, Command, Idempotency, Outcome } from "./command.ts";
-import type { Announcement } from "./decision.ts";
 import type { Commit, State } from "./state.ts";
 
 /** A page of the audit, newest first. */
@@ -53,8 +52,6 @@ export interface Ledger {
   reportAhead(environment: EnvironmentKey, revision: number): boolean;
   audit(filter: AuditFilter): readonly AuditEntry[];
   decisions(filter: DecisionFilter): readonly DecisionRecord[];
-  /** What webhooks are still to be told, by key, oldest first. */
-  outbox(limit: number): ReadonlyMap<string, Announcement>;
   verify(onProgress?: (done: number, total: number) => void): AuditVerification;
   /** Remembers that a token was used, to the minute, outside the flag transaction. */
   touchToken(id: string, now: number): void;

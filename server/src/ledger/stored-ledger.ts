@@ -14,7 +14,7 @@ import { type Applied, applyDecision } from "./apply.ts";
 import { ChangeLog } from "./change-log.ts";
 import type { Accepted, Actor, Command, Idempotency, Outcome } from "./command.ts";
 import { decide } from "./decide.ts";
-import { type Announcement, type AuditDraft, type Decision, refuse } from "./decision.ts";
+import { type AuditDraft, type Decision, refuse } from "./decision.ts";
 import { environmentsAfter, findRewrite, type Rewrite } from "./epoch.ts";
 import { type Head, headOf } from "./head.ts";
 import type { AuditFilter, ClosingEvent, DecisionFilter, Ledger } from "./ledger.ts";
@@ -176,10 +176,6 @@ export class StoredLedger implements Ledger {
 
   decisions(filter: DecisionFilter): readonly DecisionRecord[] {
     return this.#parts.store.readDecisions(filter);
-  }
-
-  outbox(limit: number): ReadonlyMap<string, Announcement> {
-    return this.#parts.store.readOutbox(limit);
   }
 
   verify(onProgress?: (done: number, total: number) => void): AuditVerification {

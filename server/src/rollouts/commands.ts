@@ -13,6 +13,7 @@ import { keysOf } from "../flags/usage.ts";
 import type { Command } from "../ledger/command.ts";
 import { type AuditDraft, type Decided, NOTHING, refuse, type Situation } from "../ledger/decision.ts";
 import type { StoredRollout } from "../ledger/state.ts";
+import { notificationsOf } from "../notifications/rollout-notifications.ts";
 import { fromInstant } from "../platform/instant.ts";
 import { carryOutRuling, type RulingPlace } from "./record.ts";
 import { findUnendedRollout } from "./rollout.ts";
@@ -76,6 +77,7 @@ export function createRollout(command: Create, situation: Situation): Decided {
     ok: true,
     edits: [{ kind: "rollout", id: rollout.id, after }],
     audit: [auditOf("create_rollout", null, rollout)],
+    announcements: notificationsOf({ notices: ["announced"], rollout, decision: null, by: actor.name, at: now }),
   };
 }
 

@@ -1,8 +1,9 @@
-import type { DecisionRecord, Flag, Json, RolloutNotice } from "@bunting/contracts";
+import type { Flag, Json, Rollout, Decision as RolloutDecision } from "@bunting/contracts";
 import type { Ruling } from "@bunting/gating";
 import type { Actor } from "../ledger/command.ts";
-import type { Announcement, AuditDraft, Decision, Edit } from "../ledger/decision.ts";
+import type { AuditDraft, Decision, DecisionEntry } from "../ledger/decision.ts";
 import type { EnvironmentState, StoredConfiguration, StoredRollout } from "../ledger/state.ts";
+import { notificationsOf } from "../notifications/rollout-notifications.ts";
 import { isLive } from "./rollout.ts";
 import { allocationOf, changeScope } from "./scope-change.ts";
 
@@ -36,64 +37,64 @@ export interface RulingFacts {
 export function carryOutRuling(ruling: Ruling, place: RulingPlace, facts: RulingFacts): Decision {
   const { before, environment, stored } = place;
   const { effects, state } = ruling.transition;
+  const { actor, now, isAnalysis } = facts;
   const number = before.decisionCount + 1;
   const id = `${before.rollout.id}.${number}`;
-  const { actor, now, isAnalysis } = facts;
 
   const kill = { by: actor.name, at: now, reason: ruling.decision.because };
   const configuration = changeScope(effects, { ...place, after: ruling.rollout, kill, now });
+  const isChanged = configuration !== stored;
   const hasMoved = state.name !== before.rollout.state || effects.some(({ type }) => type !== "notify");
-  const begins = effects.some(({ type }) => type === "begin_attempt");
-  const { scope } = before.rollout.plan;
-  const record: DecisionRecord = {
+  const rollout: Rollout = {
+    ...ruling.rollout,
+    configurationVersion: isChanged ? configuration.configuration.version : before.rollout.configurationVersion,
+    latestDecision: id,
+    version: before.rollout.version + (hasMoved ? 1 : 0),
+  };
+  const decision: RolloutDecision = {
     ...ruling.decision,
     id,
-    revision: null,
+    revision: isChanged || changesEntry(before, rollout) ? environment.revision + 1 : null,
     engine: facts.engine,
-    inputs: facts.inputs as Json,
   };
+  const begins = effects.some(({ type }) => type === "begin_attempt");
   const after: StoredRollout = {
     ...before,
-    rollout: {
-      ...ruling.rollout,
-      configurationVersion:
-        configuration === stored ? before.rollout.configurationVersion : configuration.configuration.version,
-      latestDecision: id,
-      version: before.rollout.version + (hasMoved ? 1 : 0),
-    },
-    ...(begins && { formerAllocation: allocationOf(stored.allocations, scope), groupSalt: facts.newSalt() }),
-    latestAnalysis: isAnalysis ? withoutInputs(record) : before.latestAnalysis,
-    nextStep: record.nextStep,
+    rollout,
+    ...(begins && {
+      formerAllocation: allocationOf(stored.allocations, rollout.plan.scope),
+      groupSalt: facts.newSalt(),
+    }),
+    latestAnalysis: isAnalysis ? decision : before.latestAnalysis,
+    nextStep: decision.nextStep,
     decisionCount: number,
   };
-  const changesEntry =
-    configuration !== stored || isLive(before) !== isLive(after) || before.rollout.stage !== after.rollout.stage;
-  const decided = { ...record, revision: changesEntry ? environment.revision + 1 : null };
-  const latestAnalysis = isAnalysis ? withoutInputs(decided) : before.latestAnalysis;
-
-  const where = { environment: environment.key, flag: before.rollout.flag };
+  const entry: DecisionEntry = {
+    number,
+    changes: hasMoved || saysSomethingNew(decision, before),
+    record: { ...decision, inputs: facts.inputs as Json },
+  };
+  const notices = effects.flatMap((effect) => (effect.type === "notify" ? effect.notice : []));
+  const where = { environment: environment.key, flag: rollout.flag };
   return {
     ok: true,
     edits: [
-      { kind: "rollout", id: before.rollout.id, after: { ...after, latestAnalysis } },
-      ...(configuration === stored ? [] : [{ kind: "configuration", ...where, after: configuration } as const]),
-      {
-        kind: "decision",
-        entry: { number, changes: hasMoved || saysSomethingNew(decided, before), record: decided },
-        dropHoldsUpTo: number - HOLDS_KEPT,
-      },
-      ...announcements(ruling, { id, now, before }),
+      { kind: "rollout", id: rollout.id, after },
+      ...(isChanged ? [{ kind: "configuration", ...where, after: configuration } as const] : []),
+      { kind: "decision", entry, dropHoldsUpTo: number - HOLDS_KEPT },
     ],
-    audit: hasMoved ? auditOf({ action: decided.action, because: decided.because, place, after, configuration }) : [],
+    audit: hasMoved ? auditOf(decision, place, { after, configuration }) : [],
+    announcements: notificationsOf({ notices, rollout, decision, by: decision.by, at: now }),
   };
 }
 
-function withoutInputs({ inputs: _inputs, ...decision }: DecisionRecord) {
-  return decision;
+/** Whether SDKs get another entry though the configuration is the same. */
+function changesEntry(before: StoredRollout, after: Rollout): boolean {
+  return isLive(before) !== isLive({ rollout: after }) || before.rollout.stage !== after.stage;
 }
 
 /** Another verdict or cause than the look before, or one that people are told of. */
-function saysSomethingNew({ action, verdict, cause, attempt, stage }: DecisionRecord, before: StoredRollout): boolean {
+function saysSomethingNew({ action, verdict, cause, attempt, stage }: RolloutDecision, before: StoredRollout): boolean {
   const last = before.latestAnalysis;
   return (
     action !== "none" ||
@@ -104,62 +105,30 @@ function saysSomethingNew({ action, verdict, cause, attempt, stage }: DecisionRe
   );
 }
 
-function announcements(
-  { transition }: Ruling,
-  { id, now, before }: { readonly id: string; readonly now: string; readonly before: StoredRollout },
-): Edit[] {
-  const { rollout } = before;
-  const notices = transition.effects.flatMap((effect) => (effect.type === "notify" ? effect.notice : []));
-  const tell = (notice: RolloutNotice, webhook: string): Edit => {
-    const { environment, flag } = rollout;
-    const announcement: Announcement = {
-      webhook,
-      notice,
-      rollout: rollout.id,
-      environment,
-      flag,
-      decision: id,
-      at: now,
-    };
-    return { kind: "announcement", key: `${id}/${notice}/${webhook}`, announcement };
-  };
-  const webhooks = [...new Set(rollout.plan.notify)];
-  return [...new Set(notices)].flatMap((notice) => webhooks.map((webhook) => tell(notice, webhook)));
-}
-
-interface Audited {
-  readonly action: string;
-  readonly because: string;
-  readonly place: RulingPlace;
-  readonly after: StoredRollout;
-  readonly configuration: StoredConfiguration;
-}
-
 /** One entry for the rollout, and one for the flag if it was changed: whoever asks what became of a flag asks for that. */
-function auditOf({ action, because, place, after, configuration }: Audited): AuditDraft[] {
-  const { before, environment, flag, stored } = place;
+function auditOf(
+  { action, because }: RolloutDecision,
+  { before, environment, flag, stored }: RulingPlace,
+  { after, configuration }: { readonly after: StoredRollout; readonly configuration: StoredConfiguration },
+): AuditDraft[] {
   const name = `rollout_${action}`;
   const { key } = environment;
-  return [
-    {
-      action: name,
-      object: { kind: "rollout", key: before.rollout.id, environment: key },
-      before: withoutPlan(before),
-      after: withoutPlan(after),
-      reason: because,
-    },
-    ...(configuration === stored
-      ? []
-      : [
-          {
-            action: name,
-            object: { kind: "configuration", key: flag.key, environment: key } as const,
-            before: stored.configuration,
-            after: configuration.configuration,
-            reason: because,
-          },
-        ]),
-  ];
+  const ofRollout: AuditDraft = {
+    action: name,
+    object: { kind: "rollout", key: before.rollout.id, environment: key },
+    before: withoutPlan(before),
+    after: withoutPlan(after),
+    reason: because,
+  };
+  if (configuration === stored) return [ofRollout];
+  const ofFlag: AuditDraft = {
+    action: name,
+    object: { kind: "configuration", key: flag.key, environment: key },
+    before: stored.configuration,
+    after: configuration.configuration,
+    reason: because,
+  };
+  return [ofRollout, ofFlag];
 }
 
 /** The plan never changes, and is in the entry of the creation. */

@@ -11,7 +11,7 @@ const LIVE: ReadonlySet<RolloutState> = new Set(["running", "paused", "awaiting_
 const ENDED: ReadonlySet<RolloutState> = new Set(["completed", "rolled_back", "aborted"]);
 
 /** Its canary gets traffic, and SDKs report evidence on it. */
-export function isLive({ rollout }: StoredRollout): boolean {
+export function isLive({ rollout }: Pick<StoredRollout, "rollout">): boolean {
   return LIVE.has(rollout.state);
 }
 

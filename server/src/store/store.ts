@@ -2,7 +2,7 @@ import type { AuditEntry, AuditVerification, DecisionRecord, EnvironmentKey } fr
 import type { ChainHead } from "../audit/chain.ts";
 import type { PendingCommit } from "../ledger/apply.ts";
 import type { StoredResponse } from "../ledger/command.ts";
-import type { Announcement, Edit } from "../ledger/decision.ts";
+import type { Edit } from "../ledger/decision.ts";
 import type { AuditFilter, DecisionFilter } from "../ledger/ledger.ts";
 import type { Commit, EnvironmentState, State } from "../ledger/state.ts";
 
@@ -33,8 +33,6 @@ export interface Store {
   readAudit(filter: AuditFilter): readonly AuditEntry[];
   /** Newest first. */
   readDecisions(filter: DecisionFilter): readonly DecisionRecord[];
-  /** What webhooks are still to be told, by key, oldest first. */
-  readOutbox(limit: number): ReadonlyMap<string, Announcement>;
   /** Reads all there is and reports instead of throwing. */
   verify(onProgress?: (done: number, total: number) => void): AuditVerification;
   /** Token ids with the Unix ms of their last use. Not part of any transaction, and not worth waiting for the disk. */

@@ -21,11 +21,5 @@ export const rollouts: Migration = {
        PRIMARY KEY (rollout, number)
      ) STRICT`,
     "CREATE INDEX decision_by_attempt ON decision (rollout, attempt, changes, number)",
-    // What webhooks are still to be told, in the order of rowid.
-    `CREATE TABLE outbox (
-       key TEXT PRIMARY KEY,
-       content TEXT NOT NULL,
-       checksum BLOB NOT NULL
-     ) STRICT`,
   ],
 };

@@ -1,6 +1,6 @@
 import type { DecisionRecord, EnvironmentKey, Flag, FlagKey, Segment } from "@bunting/contracts";
 import type { PendingCommit } from "../../ledger/apply.ts";
-import type { Announcement, EnvironmentFacts } from "../../ledger/decision.ts";
+import type { EnvironmentFacts } from "../../ledger/decision.ts";
 import type { Commit, EnvironmentState, StoredConfiguration, StoredRollout, StoredToken } from "../../ledger/state.ts";
 
 /*
@@ -51,10 +51,6 @@ export const readRollout = (content: string): StoredRollout => JSON.parse(conten
 export const writeDecision = (record: DecisionRecord): string => JSON.stringify(record);
 
 export const readDecision = (content: string): DecisionRecord => JSON.parse(content) as DecisionRecord;
-
-export const writeAnnouncement = (announcement: Announcement): string => JSON.stringify(announcement);
-
-export const readAnnouncement = (content: string): Announcement => JSON.parse(content) as Announcement;
 
 export function writeChange({ epoch, previous, operations, checksum, kill }: PendingCommit, at: number): string {
   return JSON.stringify({ epoch, previous, operations, checksum, kill, committedAt: at });

@@ -2,7 +2,7 @@ import type { AuditEntry, AuditVerification, DecisionRecord, EnvironmentKey } fr
 import Database from "better-sqlite3";
 import { sql } from "kysely";
 import { isIntact } from "../../audit/chain.ts";
-import type { Announcement, Edit } from "../../ledger/decision.ts";
+import type { Edit } from "../../ledger/decision.ts";
 import type { AuditFilter, DecisionFilter } from "../../ledger/ledger.ts";
 import { type KeptResponse, StorageError, type Store, type StoredLedger, type Transaction } from "../store.ts";
 import { backUp } from "./back-up.ts";
@@ -92,19 +92,6 @@ export class SqliteStore implements Store {
     });
   }
 
-  readOutbox(limit: number): ReadonlyMap<string, Announcement> {
-    const query = this.#queries.build.selectFrom("outbox").selectAll().orderBy(IN_ORDER_OF_WRITING).limit(limit);
-    const rows = guard(() => this.#queries.all(query));
-    return new Map(
-      rows.map(({ key, content, checksum }) => {
-        if (sameChecksum(checksum, rowChecksum("outbox", key, content))) {
-          return [key, documents.readAnnouncement(content)];
-        }
-        throw new StorageError("damaged", `The announcement ${key} is damaged.`);
-      }),
-    );
-  }
-
   verify(onProgress?: (done: number, total: number) => void): AuditVerification {
     return guard(() => verifyAtOnce(this.#queries, this.#meta, onProgress));
   }
@@ -178,8 +165,6 @@ export class SqliteStore implements Store {
         return this.#put("rollout", edit.id, documents.writeRollout(edit.after), digest);
       case "decision":
         return this.#appendToDecisions(edit);
-      case "announcement":
-        return this.#appendToOutbox(edit);
     }
   }
 
@@ -240,12 +225,6 @@ export class SqliteStore implements Store {
     );
   }
 
-  #appendToOutbox({ key, announcement }: Extract<Edit, { kind: "announcement" }>): void {
-    const content = documents.writeAnnouncement(announcement);
-    const checksum = rowChecksum("outbox", key, content);
-    this.#queries.run(this.#queries.build.insertInto("outbox").values({ key, content, checksum }));
-  }
-
   #deleteSegment(key: string, digest: RunningDigest): void {
     const { build } = this.#queries;
     const previous = this.#queries.first(build.selectFrom("segment").select("checksum").where("key", "=", key));
@@ -296,8 +275,6 @@ export class SqliteStore implements Store {
     );
   }
 }
-
-const IN_ORDER_OF_WRITING = sql`rowid`;
 
 /** The database's digest while a transaction is being written. */
 class RunningDigest {

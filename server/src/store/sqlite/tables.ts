@@ -25,7 +25,6 @@ export interface Tables {
     content: string;
     checksum: Uint8Array;
   };
-  readonly outbox: Keyed;
   readonly response: { token: string; key: string; at: number; content: string; checksum: Uint8Array };
 }
 
