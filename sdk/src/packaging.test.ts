@@ -24,6 +24,8 @@ beforeAll(() => {
   project = mkdtempSync(path.join(tmpdir(), "bunting-package-"));
   const installed = path.join(project, "node_modules/@bunting/sdk");
   mkdirSync(installed, { recursive: true });
+  // The bundler takes the declarations of the contracts as they are compiled, and a fresh clone has compiled nothing yet.
+  node(root, path.join(root, "node_modules/typescript/bin/tsc"), "-b", "packages/contracts", "packages/engine");
   node(
     sdk,
     path.join(sdk, "node_modules/tsdown/dist/run.mjs"),
@@ -40,7 +42,7 @@ beforeAll(() => {
     realpathSync(path.join(root, "node_modules/@types/node")),
     path.join(project, "node_modules/@types/node"),
   );
-}, 60_000);
+}, 120_000);
 
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
