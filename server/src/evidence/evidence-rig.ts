@@ -11,9 +11,9 @@ import {
   rolloutPlan,
   type TelemetryBatch,
 } from "@bunting/contracts";
-import { createFakeTime, type FakeTime } from "@bunting/testkit";
 import { Registry } from "prom-client";
 import { createLogger } from "../ops/log.ts";
+import type { Clock, Scheduler } from "../ports.ts";
 import { openTelemetry, type Telemetry, type TelemetryAnswer } from "../telemetry/telemetry.ts";
 import type { EvidenceSource } from "./evidence.ts";
 import { createStoredEvidence } from "./stored-evidence.ts";
@@ -26,11 +26,19 @@ export const PRODUCTION = "production" as EnvironmentKey;
 export const STAGING = "staging" as EnvironmentKey;
 export const FLAG = "redis" as FlagKey;
 /** A full interval begins here. */
-export const NOON = Date.UTC(2026, 0, 1, 12);
+export const NOON = 1_767_268_800_000;
 export const NOON_INTERVAL = NOON / 10_000;
 
+/** What of the testkit's fake time is needed here. */
+export interface RigTime {
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  advanceAsync(ms: number): Promise<void>;
+  jumpWallClock(ms: number): void;
+}
+
 export interface EvidenceRig {
-  readonly time: FakeTime;
+  readonly time: RigTime;
   readonly folder: string;
   readonly file: string;
   readonly registry: Registry;
@@ -44,7 +52,7 @@ export interface EvidenceRig {
   dispose(): void;
 }
 
-export function createEvidenceRig(time: FakeTime = createFakeTime(NOON)): EvidenceRig {
+export function createEvidenceRig(time: RigTime): EvidenceRig {
   const folder = mkdtempSync(path.join(tmpdir(), "bunting-evidence-"));
   const file = path.join(folder, "telemetry.db");
   const flag = { variants: { on: {}, off: {}, third: {} }, retiredVariants: {} } as unknown as Flag;

@@ -22,7 +22,7 @@ const arms = armsOf(aRollout());
 
 let rig: EvidenceRig;
 beforeEach(() => {
-  rig = createEvidenceRig();
+  rig = createEvidenceRig(createFakeTime(NOON));
 });
 afterEach(() => rig.dispose());
 
@@ -176,7 +176,7 @@ describe("TE-102 only evidence of what exists is stored", () => {
     const named = (...names: string[]) => ({ metrics: Object.fromEntries(names.map((name) => [name, metric])) });
     await rig.report({ evidence: [aCell(named(...Array.from({ length: 20 }, (_, index) => `junk_${index}`)))] });
     rig.restart();
-    await rig.report({ evidence: [aCell(named("conversion", "junk_19", "junk_0"))] });
+    await rig.report({ evidence: [aCell(named("conversion", "junk_9", "junk_0"))] });
     await rig.time.advanceAsync(2 * INTERVAL_MS);
     const metrics = usable()[0]?.canary?.metrics;
     expect(metrics?.size).toBe(16);
