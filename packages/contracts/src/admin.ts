@@ -201,6 +201,8 @@ export const instance = z
     lastSeenAt: instant,
     /** Id of its token. */
     token: z.string(),
+    /** Flags that a local override forces there: its traffic on them is no evidence. */
+    overridden: z.array(z.string()),
   })
   .meta({ id: "Instance" });
 export type Instance = z.infer<typeof instance>;

@@ -13,6 +13,7 @@ export * from "./notification.ts";
 export * from "./rollout.ts";
 export * from "./ruleset.ts";
 export * from "./segment.ts";
+export * from "./series.ts";
 export * from "./stream.ts";
 export * from "./telemetry.ts";
 export * from "./token.ts";

@@ -180,6 +180,9 @@ export const EVIDENCE_GROUPS = 32;
 /** Length of an evidence interval, ms. */
 export const EVIDENCE_INTERVAL_MS = 10_000;
 
+/** Windows in which measurements of a rollout are shown. */
+export const SERIES_RESOLUTIONS = ["10s", "1m", "1h"] as const;
+
 /** Rungs of the latency ladder, ms: how many outcomes of a group were slower. */
 export const LATENCY_LADDER_MS = [10, 20, 50, 100, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000, 10_000] as const;
 
