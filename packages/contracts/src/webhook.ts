@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { page } from "./admin.ts";
 import { environmentKey, instant, KEY_PATTERN, text } from "./key.ts";
 import { LIMITS, NOTIFICATION_KINDS, RESERVED_KEYS, WEBHOOK_FORMATS } from "./literals.ts";
 
@@ -70,6 +71,7 @@ export const webhook = z
   })
   .meta({ id: "Webhook" });
 export type Webhook = z.infer<typeof webhook>;
+export const webhookPage = page(webhook, "WebhookPage");
 
 /** The only answer that ever holds a secret, and only one that the server made. */
 export const webhookWithSecret = webhook
@@ -124,3 +126,4 @@ export const delivery = z
   })
   .meta({ id: "Delivery" });
 export type Delivery = z.infer<typeof delivery>;
+export const deliveryPage = page(delivery, "DeliveryPage");
