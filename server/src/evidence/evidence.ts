@@ -60,6 +60,10 @@ export interface EvidenceSource {
    * repeatable: who decides by it keeps it.
    */
   recent(arms: AttemptArms): readonly EvidenceInterval[];
+  /** The rows of `intervals`, as JSON: what a decision is made of and replayed from. Null as there. */
+  cells(arms: AttemptArms, range: AvailabilityRange): readonly EvidenceRow[] | null;
+  /** The rows of `recent`. */
+  recentCells(arms: AttemptArms): readonly EvidenceRow[];
   lastReceived(arms: AttemptArms): LastReceived;
   /** By what instances said within ten minutes. `stage`: whose canary traffic makes an instance count. */
   breakers(arms: AttemptArms, stage: number): Breakers;

@@ -4,7 +4,14 @@ import type { Cancel, Clock } from "../ports.ts";
 import type { StoredEvidence } from "../telemetry/evidence-store.ts";
 import { intervalOf } from "../telemetry/interval-index.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
-import type { AttemptArms, AvailabilityRange, EvidenceSource, GaugeValue, LastReceived } from "./evidence.ts";
+import type {
+  AttemptArms,
+  AvailabilityRange,
+  EvidenceRow,
+  EvidenceSource,
+  GaugeValue,
+  LastReceived,
+} from "./evidence.ts";
 
 /** What the gross-failure rule looks at. */
 const RECENT_MS = 60_000;
@@ -31,6 +38,18 @@ export function createStoredEvidence({
       return toIntervals(telemetry.withEvidence((store) => store.evidenceOfIntervals(arms, range)) ?? [], arms);
     },
 
+    cells(arms: AttemptArms, { after = -1, through }: AvailabilityRange) {
+      const rows = telemetry.withEvidence((store) => store.evidence(arms, { after, through }));
+      return rows && rows.map((row) => toRow(row, arms));
+    },
+
+    recentCells(arms) {
+      const present = intervalOf(clock.now());
+      const range = { after: intervalOf(clock.now() - RECENT_MS) - 1, through: present };
+      const rows = telemetry.withEvidence((store) => store.evidenceOfIntervals(arms, range)) ?? [];
+      return rows.map((row) => toRow(row, arms));
+    },
+
     lastReceived(arms): LastReceived {
       const at = telemetry.withEvidence((store) => store.lastReceived(arms));
       return { canary: at?.get(arms.canary) ?? null, control: at?.get(arms.control) ?? null };
@@ -51,18 +70,16 @@ export function createStoredEvidence({
   };
 }
 
+function toRow({ counts, ...place }: StoredEvidence, { rollout, attempt }: AttemptArms): EvidenceRow {
+  return { ...place, ...counts, rollout, attempt, variant: place.variant as EvidenceRow["variant"] };
+}
+
 /** One per interval and stage, in that order. `rows` are in the order in which they are to be added. */
 export function toIntervals(
   rows: readonly StoredEvidence[],
   { canary, control }: Pick<AttemptArms, "canary" | "control">,
 ): EvidenceInterval[] {
-  const places = new Map<string, StoredEvidence[]>();
-  for (const row of rows) {
-    const place = `${row.interval}/${row.stage}`;
-    const there = places.get(place);
-    if (there) there.push(row);
-    else places.set(place, [row]);
-  }
+  const places = groupBy(rows, ({ interval, stage }) => `${interval}/${stage}`);
   return [...places.values()].flatMap((there) => {
     const [first] = there;
     const arms = { canary: armOf(there, canary), control: armOf(there, control) };

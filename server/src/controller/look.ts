@@ -1,0 +1,118 @@
+import type { Configuration, EvidenceCell } from "@bunting/contracts";
+import { type DecisionInputs, decide, judgeGuardrails, type Ruling } from "@bunting/gating";
+import { armsOf, type EvidenceSource } from "../evidence/evidence.ts";
+import type { StoredRollout } from "../ledger/state.ts";
+import { fromInstant } from "../platform/instant.ts";
+
+/*
+ * One look at one rollout: gathers what there is to see and lets gating decide. Reads, and changes nothing.
+ */
+
+export type LookEvidence = Pick<
+  EvidenceSource,
+  "through" | "cells" | "recent" | "recentCells" | "breakers" | "samples"
+>;
+
+export interface Looked {
+  readonly ruling: Ruling;
+  readonly inputs: KeptInputs;
+}
+
+/**
+ * What is stored of a decision's inputs. Evidence that will never change again is named and not copied; what was fresher than
+ * that is kept.
+ */
+export interface KeptInputs extends Omit<DecisionInputs, "cells"> {
+  /** Evidence that had become usable up to this interval index. */
+  readonly through: number;
+  readonly fresh: readonly EvidenceCell[];
+}
+
+/** The inputs as they were, from the evidence that is still there; null if it cannot be read. */
+export function restoreInputs(
+  { through, fresh, ...inputs }: KeptInputs,
+  evidence: Pick<EvidenceSource, "cells">,
+): DecisionInputs | null {
+  const settled = evidence.cells(armsOf(inputs.rollout), { through });
+  return settled && { ...inputs, cells: [...settled, ...fresh] };
+}
+
+type FlagConfiguration = Pick<Configuration, "killed" | "version">;
+
+/** A whole analysis. Null if evidence cannot be read at the moment: that is no sign of anything, so nothing is decided. */
+export function look(
+  stored: StoredRollout,
+  configuration: FlagConfiguration,
+  evidence: LookEvidence,
+  now: number,
+): Looked | null {
+  const through = evidence.through();
+  const settled = evidence.cells(armsOf(stored.rollout), { through });
+  // What a person did to the flag is known without evidence.
+  if (settled === null && configuration.version === stored.rollout.configurationVersion) return null;
+  return decideOn(stored, configuration, { evidence, through, settled: settled ?? [], fresh: [], now });
+}
+
+/**
+ * Whether the canary is failing grossly, by the last minute as far as it has been received; null if not. Everything else is
+ * left to the analysis: judged by a minute at a time, chance would have many more chances.
+ */
+export function watch(
+  stored: StoredRollout,
+  configuration: FlagConfiguration,
+  evidence: LookEvidence,
+  now: number,
+): Looked | null {
+  const { rollout } = stored;
+  const arms = armsOf(rollout);
+  const { failure } = judgeGuardrails({
+    plan: rollout.plan,
+    stage: rollout.stage ?? 0,
+    stageStartedAt: rollout.stageStartedAt === null ? now : fromInstant(rollout.stageStartedAt),
+    intervals: evidence.recent(arms),
+    samples: new Map(),
+    breakers: evidence.breakers(arms, rollout.stage ?? 0),
+    failingSince: new Map(),
+    now,
+  });
+  if (failure?.by !== "gross_failure" && failure?.by !== "breakers") return null;
+
+  // The decision itself is made of everything, so that its figures are those of the stage.
+  const through = evidence.through();
+  const settled = evidence.cells(arms, { through }) ?? [];
+  const fresh = evidence.recentCells(arms).filter(({ availableAt }) => availableAt > through);
+  const looked = decideOn(stored, configuration, { evidence, through, settled, fresh, now });
+  return looked.ruling.decision.verdict === "fail" ? looked : null;
+}
+
+interface Seen {
+  readonly evidence: LookEvidence;
+  readonly through: number;
+  readonly settled: readonly EvidenceCell[];
+  readonly fresh: readonly EvidenceCell[];
+  readonly now: number;
+}
+
+function decideOn(
+  { rollout, latestAnalysis }: StoredRollout,
+  { killed, version }: FlagConfiguration,
+  { evidence, through, settled, fresh, now }: Seen,
+): Looked {
+  const inputs: Omit<DecisionInputs, "cells"> = {
+    kind: "analysis",
+    rollout,
+    flag: { killed: killed !== null, configurationVersion: version },
+    samples: Object.fromEntries(evidence.samples(rollout)),
+    breakers: evidence.breakers(armsOf(rollout), rollout.stage ?? 0),
+    previous: latestAnalysis && {
+      at: latestAnalysis.at,
+      attempt: latestAnalysis.attempt,
+      stage: latestAnalysis.stage,
+      verdict: latestAnalysis.verdict,
+      cause: latestAnalysis.cause,
+      guardrails: latestAnalysis.guardrails,
+    },
+    now,
+  };
+  return { ruling: decide({ ...inputs, cells: [...settled, ...fresh] }), inputs: { ...inputs, through, fresh } };
+}
