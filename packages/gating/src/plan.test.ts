@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { type Configuration, type RolloutPlan, rolloutPlan } from "@bunting/contracts";
 import { describe, expect, it } from "vitest";
 import { defaultPlan, nextPercent, percentOfStage, planProblems, startProblems } from "./plan.ts";
@@ -131,5 +132,20 @@ describe("GA-143 a rollout begins where the canary has nothing and the control s
       rules: withRule.rules,
       fallthrough: serve,
     });
+  });
+});
+
+describe("GA-142 the plans of the guide", () => {
+  const guide = readFileSync(new URL("../../../docs/guides/gated-rollouts.md", import.meta.url), "utf8");
+  const plans = [...guide.matchAll(/^```json\n([\s\S]*?)^```/gm)].map(([, block]) => block ?? "");
+
+  it("are there", () => {
+    expect(plans.length).toBeGreaterThanOrEqual(5);
+  });
+
+  it.each(plans.map((block, index) => [index + 1, block] as const))("plan %i can be carried out", (_index, block) => {
+    const plan = rolloutPlan.parse(JSON.parse(block));
+    expect(planProblems(plan, TUESDAY)).toEqual([]);
+    expect(startProblems(plan, ["on", "off"], configuration())).toEqual([]);
   });
 });
