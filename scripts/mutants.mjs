@@ -148,6 +148,7 @@ const mutants = [
 const tests = [
   "approval",
   "canary-deployer",
+  "command",
   "decide",
   "lifecycle",
   "machine",

@@ -37,11 +37,12 @@ export function approvalStatus(
   const { roles, signatureCount, byOthers } = termsOf(approval);
   const openRoles = rolesWithoutSigner(roles, latest);
   const missingCount = signatureCount - latest.length;
-  const needsAnother = byOthers && latest.every(({ by }) => by === startedBy);
+  // Where more people are waited for anyway, one of them is another.
+  const needsAnother = byOthers && latest.length > 0 && missingCount <= 0 && latest.every(({ by }) => by === startedBy);
   const waitsFor = [
     ...openRoles.map((role) => `a signature of ${role}`),
     ...(missingCount > openRoles.length ? [`${missingCount - openRoles.length} more of anyone who may approve`] : []),
-    ...(needsAnother && latest.length > 0 ? [`one of somebody other than ${startedBy}, who started it`] : []),
+    ...(needsAnother ? [`one of somebody other than ${startedBy}, who started it`] : []),
   ];
   if (waitsFor.length > 0) return { name: "missing", waitsFor };
   return { name: "given", by: latest.map(({ by }) => by) };

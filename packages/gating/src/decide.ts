@@ -94,7 +94,7 @@ export function judgementInputs(inputs: DecisionInputs): JudgementInputs {
 }
 
 /** The canary's share of canary and control in a stage: less than its percent says if the scope serves others besides. */
-export function shareRateOf({ plan, formerServe }: Pick<Rollout, "plan" | "formerServe">, stage: number): number {
+function shareRateOf({ plan, formerServe }: Pick<Rollout, "plan" | "formerServe">, stage: number): number {
   const percent = percentOfStage(plan, stage);
   if (formerServe === null) return percent / 100;
   const control = splitAtPercent(splitOf(formerServe), plan.canary, percent)[plan.control] ?? 0;

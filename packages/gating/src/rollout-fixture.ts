@@ -115,7 +115,7 @@ export interface ArmTraffic {
 }
 
 /** Evidence of an arm in one interval, spread evenly over the groups, each unit with one request at most. */
-export function cellOf(
+function cellOf(
   place: { readonly variant: VariantKey; readonly interval: number; readonly stage: number; readonly attempt?: number },
   { outcomeCount, errorCount, p50Ms, p99Ms, exposureCount = outcomeCount }: ArmTraffic,
 ): EvidenceCell {

@@ -26,7 +26,7 @@ export interface OpeningTime {
 }
 
 /** Five weeks: a weekly window that did not open in this time never does, not even if a change of the clock took its hour. */
-export const HORIZON_DAYS = 35;
+const HORIZON_DAYS = 35;
 
 export function isOpen({ windows, freezes }: Calendar, now: number): boolean {
   if (freezes.some((freeze) => includes(freeze, now))) return false;
