@@ -96,6 +96,10 @@ describe("GA-170 a decision is made again from its stored inputs, byte for byte"
 
   it("knows inputs that are none", () => {
     expect(replay({ ...analysed(1), inputs: null }, ENGINE)).toMatchObject({ same: false, decision: null });
+    expect(replay({ ...analysed(1), inputs: { kind: "analysis" } }, ENGINE)).toMatchObject({
+      same: false,
+      decision: null,
+    });
     expect(replay({ ...analysed(1), inputs: { kind: "horoscope" } }, ENGINE)).toMatchObject({
       same: false,
       decision: null,

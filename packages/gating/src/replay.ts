@@ -29,6 +29,7 @@ export interface Difference {
 /**
  * Decides again from the inputs that were stored with a decision.
  *
+ * @param record with whole inputs: `cells` of an analysis included
  * @param engine of the process that replays, as it would store it: `node 22.12.0, v8 12.4`
  */
 export function replay(record: DecisionRecord, engine: string): Replay {
@@ -42,7 +43,10 @@ export function replay(record: DecisionRecord, engine: string): Replay {
 
 function decideAgain(inputs: unknown): DecisionDraft | null {
   if (!isContainer(inputs)) return null;
-  if (inputs.kind === "analysis") return decide(inputs as unknown as DecisionInputs).decision;
+  // A store may keep cells apart from the record: whoever replays puts them back first.
+  if (inputs.kind === "analysis") {
+    return Array.isArray(inputs.cells) ? decide(inputs as unknown as DecisionInputs).decision : null;
+  }
   if (inputs.kind !== "command") return null;
   const ruling = decideCommand(inputs as unknown as CommandInputs);
   return "refusal" in ruling ? null : ruling.decision;
