@@ -5,6 +5,7 @@ import type { Config } from "./config.ts";
 import { environmentRoutes } from "./environments/routes.ts";
 import { createEvaluator } from "./evaluation/evaluator.ts";
 import { evaluationRoutes } from "./evaluation/routes.ts";
+import { evidenceRoutes } from "./evidence/routes.ts";
 import { exportRoutes } from "./export/routes.ts";
 import { configurationRoutes } from "./flags/configuration-routes.ts";
 import { killRoutes } from "./flags/kill-routes.ts";
@@ -114,6 +115,7 @@ export function createServer(deps: ServerDeps): Server {
   killRoutes(app, slice);
   receiptRoutes(app, slice);
   exposureRoutes(app, slice);
+  evidenceRoutes(app, slice);
   evaluationRoutes(app, slice);
   segmentRoutes(app, slice);
   tokenRoutes(app, slice);

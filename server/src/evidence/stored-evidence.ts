@@ -12,6 +12,7 @@ import type {
   GaugeValue,
   LastReceived,
 } from "./evidence.ts";
+import { groupBy } from "./group-by.ts";
 
 /** What the gross-failure rule looks at. */
 const RECENT_MS = 60_000;

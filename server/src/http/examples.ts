@@ -98,6 +98,7 @@ export const INSTANCE = {
   connectedAt: "2026-11-20T02:00:00.000Z",
   lastSeenAt: AT,
   token: "5Qm0ZxT7rB2k",
+  overridden: [],
 };
 
 export const SEGMENT = {

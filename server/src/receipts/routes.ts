@@ -4,6 +4,7 @@ import { pageByKey } from "../http/cursor.ts";
 import { INSTANCE, pageOf, RECEIPT } from "../http/examples.ts";
 import { inEnvironment } from "../http/parameters.ts";
 import { type Router, refused } from "../http/route.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Delivery } from "./delivery.ts";
 
 const tag = "receipts";
@@ -16,7 +17,12 @@ const ofRevision = z.object({
     .transform(Number),
 });
 
-export function receiptRoutes(router: Router, { delivery }: { delivery: Delivery }): void {
+interface ReceiptSlice {
+  readonly delivery: Delivery;
+  readonly telemetry: Pick<Telemetry, "overridden">;
+}
+
+export function receiptRoutes(router: Router, { delivery, telemetry }: ReceiptSlice): void {
   router.addInEnvironment(
     {
       method: "get",
@@ -57,12 +63,13 @@ export function receiptRoutes(router: Router, { delivery }: { delivery: Delivery
       success: { status: 200, description: "One page.", schema: instancePage, example: pageOf(INSTANCE) },
     },
     ({ environment, query }) => {
-      const paged = pageByKey(
-        delivery.instances(environment.key),
-        ({ instance, boot }) => `${instance}\n${boot}`,
-        query,
-      );
-      return paged.ok ? { status: 200, body: paged.page } : { refusal: paged.refusal };
+      const nameOf = ({ instance, boot }: { readonly instance: string; readonly boot: string }) =>
+        `${instance}\n${boot}`;
+      const paged = pageByKey(delivery.instances(environment.key), nameOf, query);
+      if (!paged.ok) return { refusal: paged.refusal };
+      const overridden = new Map(telemetry.overridden(environment.key).map((boot) => [nameOf(boot), boot.flags]));
+      const items = paged.page.items.map((item) => ({ ...item, overridden: overridden.get(nameOf(item)) ?? [] }));
+      return { status: 200, body: { ...paged.page, items } };
     },
   );
 }

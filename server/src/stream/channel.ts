@@ -1,9 +1,10 @@
-import type { EnvironmentKey, Instance, Receipt } from "@bunting/contracts";
+import type { EnvironmentKey, Receipt } from "@bunting/contracts";
 import { LIMITS, STREAM_TIMING } from "@bunting/contracts/literals";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Commit, EnvironmentState } from "../ledger/state.ts";
 import { toInstant } from "../platform/instant.ts";
 import type { Clock, Random, Scheduler } from "../ports.ts";
+import type { KnownInstance } from "../receipts/delivery.ts";
 import { Receipts } from "../receipts/receipts.ts";
 import { ackHoldMs, type Claim, judgeAck, placeClaim, prunableRevision } from "./backlog.ts";
 import { Broadcast, type Visit } from "./broadcast.ts";
@@ -345,7 +346,7 @@ export class Channel {
     return this.roster.receipt(revision);
   }
 
-  instances(): Instance[] {
+  instances(): KnownInstance[] {
     return Array.from(this.roster.all(), (session) => ({
       instance: session.instance,
       boot: session.boot,

@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
-import type { EnvironmentKey, Instance, Receipt } from "@bunting/contracts";
+import type { EnvironmentKey, Receipt } from "@bunting/contracts";
 import { LIMITS, SUBPROTOCOL } from "@bunting/contracts/literals";
 import type { Registry } from "prom-client";
 import type { WebSocket } from "ws";
@@ -9,6 +9,7 @@ import type { ClosingEvent, Ledger } from "../ledger/ledger.ts";
 import type { EnvironmentState } from "../ledger/state.ts";
 import { toInstant } from "../platform/instant.ts";
 import type { Cancel, Clock, Logger, Random, Scheduler } from "../ports.ts";
+import type { KnownInstance } from "../receipts/delivery.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Authenticator } from "../tokens/authenticator.ts";
 import { isLive } from "../tokens/lifetime.ts";
@@ -131,7 +132,7 @@ export class Hub {
     return channel.receipt(revision);
   }
 
-  instances(environment: EnvironmentKey): readonly Instance[] {
+  instances(environment: EnvironmentKey): readonly KnownInstance[] {
     return this.#channels.get(environment)?.instances() ?? [];
   }
 

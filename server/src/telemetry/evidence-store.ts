@@ -36,6 +36,15 @@ export interface Range {
   readonly through: number;
 }
 
+export interface EvidencePageRequest {
+  /** The last row of the page before; null: begins. */
+  readonly after: EvidencePlace | null;
+  readonly through: number;
+  readonly limit: number;
+}
+
+export type EvidencePlace = Omit<StoredEvidence, "counts">;
+
 export interface SampleRow extends AttemptKey {
   readonly guardrail: string;
   /** Unix ms. */
@@ -161,10 +170,15 @@ export class EvidenceStore {
     return rows.map(toEvidence);
   }
 
-  /** The same by the interval of the exposures, at most `limit` rows. */
-  evidenceOfIntervals({ rollout, attempt }: AttemptKey, intervals: Range, limit = MAXIMUM): StoredEvidence[] {
-    const rows = this.#statements.byInterval.all(rollout, attempt, intervals.after, intervals.through, limit);
-    return rows.map(toEvidence);
+  /** The same by the interval of the exposures. */
+  evidenceOfIntervals({ rollout, attempt }: AttemptKey, intervals: Range): StoredEvidence[] {
+    return this.#statements.byInterval.all(rollout, attempt, intervals.after, intervals.through).map(toEvidence);
+  }
+
+  /** A page of the same: rows after one, and usable at `through`. */
+  evidencePage({ rollout, attempt }: AttemptKey, { after, through, limit }: EvidencePageRequest): StoredEvidence[] {
+    const place = after ?? { interval: -1, stage: 0, variant: "", availableAt: 0 };
+    return this.#statements.page.all({ rollout, attempt, ...place, through, limit }).map(toEvidence);
   }
 
   /** `startsAt` in the range, by time. */
@@ -340,7 +354,12 @@ function prepare(database: Database) {
     ),
     byInterval: all(
       `${evidence} WHERE rollout = ? AND attempt = ? AND interval > ? AND interval <= ?
-       ORDER BY interval, stage, variant, available_at LIMIT ?`,
+       ORDER BY interval, stage, variant, available_at`,
+    ),
+    page: all(
+      `${evidence} WHERE rollout = @rollout AND attempt = @attempt AND available_at <= @through
+         AND (interval, stage, variant, available_at) > (@interval, @stage, @variant, @availableAt)
+       ORDER BY interval, stage, variant, available_at LIMIT @limit`,
     ),
     pruneEvidence: prune("evidence", "rollout = ? AND attempt = ?"),
     series: all(
