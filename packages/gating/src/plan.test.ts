@@ -15,8 +15,8 @@ const withRule = configuration({
   rules: [{ id: eu, when: [], serve: { variant: OFF } }],
   fallthrough: { split: { [ON]: 50, [OFF]: 50 } },
 });
-const codes = (plan: RolloutPlan, variants: string[], given = configuration()): string[] =>
-  startProblems(plan, variants, given).map(({ code, field }) => `${code} ${field}`);
+const codes = (plan: RolloutPlan, variants: string[], given = configuration()): unknown[] =>
+  startProblems(plan, variants, given).map(({ code, field }) => [code, field]);
 
 describe("GA-141 a plan that names only its variants has the defaults", () => {
   it("and they are those that the schema gives", () => {
@@ -105,19 +105,22 @@ describe("GA-142 a plan that can never be carried out is refused, with the field
 
 describe("GA-143 a rollout begins where the canary has nothing and the control something", () => {
   it("refuses variants that the flag does not have, before anything else", () => {
-    expect(codes(planWith(), ["off"])).toEqual(["variant_unknown canary"]);
-    expect(codes(planWith(), [])).toEqual(["variant_unknown canary", "variant_unknown control"]);
+    expect(codes(planWith(), ["off"])).toEqual([["variant_unknown", "canary"]]);
+    expect(codes(planWith(), [])).toEqual([
+      ["variant_unknown", "canary"],
+      ["variant_unknown", "control"],
+    ]);
   });
 
   it("refuses a rule that is not there", () => {
-    expect(codes(planWith({ scope: { rule: eu } }), ["on", "off"])).toEqual(["rollout_scope_unknown scope.rule"]);
+    expect(codes(planWith({ scope: { rule: eu } }), ["on", "off"])).toEqual([["rollout_scope_unknown", "scope.rule"]]);
   });
 
   it("refuses a canary that is served already, and a control that is not", () => {
-    expect(codes(planWith(), ["on", "off"], withRule)).toEqual(["rollout_canary_has_share canary"]);
+    expect(codes(planWith(), ["on", "off"], withRule)).toEqual([["rollout_canary_has_share", "canary"]]);
     expect(codes(planWith(), ["on", "off"], configuration({ fallthrough: { variant: ON } }))).toEqual([
-      "rollout_canary_has_share canary",
-      "rollout_control_has_no_share control",
+      ["rollout_canary_has_share", "canary"],
+      ["rollout_control_has_no_share", "control"],
     ]);
   });
 
