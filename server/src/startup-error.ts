@@ -11,6 +11,7 @@ export type StartupErrorCode =
   | "database_foreign"
   | "database_newer"
   | "migration_failed"
+  | "secret_key_damaged"
   | "disk_full";
 
 /**

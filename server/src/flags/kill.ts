@@ -3,6 +3,7 @@ import { livingEnvironment } from "../environments/commands.ts";
 import type { Command } from "../ledger/command.ts";
 import { type AuditDraft, type Decided, type Edit, NOTHING, refuse, type Situation } from "../ledger/decision.ts";
 import type { StoredConfiguration } from "../ledger/state.ts";
+import { flagAnnouncement } from "../notifications/flag-notifications.ts";
 import { changeConfiguration, findPlace } from "./configuration-commands.ts";
 import { listed } from "./usage.ts";
 
@@ -54,14 +55,28 @@ export function kill(command: Kill, { state, actor, now }: Situation): Decided {
     return refuse("flag_killed", `${only} is killed already.`);
   }
   if (killed.length === 0) return NOTHING;
-  return { ok: true, edits, audit, kill: { environment: environment.key, flags: killed } };
+  const { reason } = command;
+  const told = { environment: environment.key, flags: killed, by: actor.name, at: now, reason };
+  return {
+    ok: true,
+    edits,
+    audit,
+    kill: { environment: environment.key, flags: killed },
+    announcements: [flagAnnouncement({ kind: "flag.killed", ...told })],
+  };
 }
 
 export function restore(command: Restore, situation: Situation): Decided {
   const place = findPlace(command, situation);
   if (!place.ok) return place;
   if (!place.stored.configuration.killed) return refuse("flag_not_killed", `${command.flag} is not killed.`);
-  return changeConfiguration(command, place.stored, withKill(place.stored, null, situation.now), command.reason);
+  const { actor, now } = situation;
+  const { environment, flag, reason } = command;
+  const told = { environment, flags: [flag], by: actor.name, at: now, reason };
+  return {
+    ...changeConfiguration(command, place.stored, withKill(place.stored, null, now), reason),
+    announcements: [flagAnnouncement({ kind: "flag.restored", ...told })],
+  };
 }
 
 function withKill(

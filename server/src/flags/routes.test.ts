@@ -21,6 +21,7 @@ function createRoutes(flags: Map<FlagKey, Flag>) {
     segments: new Map(),
     tokens: new Map(),
     rollouts: new Map(),
+    webhooks: new Map(),
   };
   const actor = { token: "t", kind: "viewer", name: "a viewer", environments: null, roles: [], requestId: "" } as const;
   const app = createApp({

@@ -18,6 +18,7 @@ const state: State = {
   segments: new Map(),
   tokens: new Map(),
   rollouts: new Map(),
+  webhooks: new Map(),
 };
 
 /** One route at /it, and the log. */

@@ -16,6 +16,7 @@ function createEmptyListener() {
       segments: new Map(),
       tokens: new Map(),
       rollouts: new Map(),
+      webhooks: new Map(),
     }),
     clock: createFakeTime().clock,
     random: createSeededRandom(1),

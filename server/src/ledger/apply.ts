@@ -23,6 +23,7 @@ export function applyDecision(state: State, decision: Pick<Decision, "edits" | "
     segments: SharedMap.from(state.segments).with(edits.segments),
     tokens: SharedMap.from(state.tokens).with(edits.tokens),
     rollouts: SharedMap.from(state.rollouts).with(edits.rollouts),
+    webhooks: SharedMap.from(state.webhooks).with(edits.webhooks),
   };
   const environments = new Map(state.environments);
   for (const { key, after } of edits.environments) {
@@ -61,6 +62,7 @@ interface SortedEdits {
   readonly tokens: Map<string, Extract<Edit, { kind: "token" }>["after"]>;
   readonly configurations: Map<EnvironmentKey, Map<FlagKey, StoredConfiguration>>;
   readonly rollouts: Map<string, StoredRollout>;
+  readonly webhooks: Map<string, NonNullable<Extract<Edit, { kind: "webhook" }>["after"]> | undefined>;
   readonly environments: Extract<Edit, { kind: "environment" }>[];
 }
 
@@ -71,6 +73,7 @@ function sortEdits(edits: readonly Edit[]): SortedEdits {
     tokens: new Map(),
     configurations: new Map(),
     rollouts: new Map(),
+    webhooks: new Map(),
     environments: [],
   };
   for (const edit of edits) {
@@ -86,6 +89,9 @@ function sortEdits(edits: readonly Edit[]): SortedEdits {
         break;
       case "environment":
         sorted.environments.push(edit);
+        break;
+      case "webhook":
+        sorted.webhooks.set(edit.id, edit.after ?? undefined);
         break;
       case "rollout":
         sorted.rollouts.set(edit.id, edit.after);

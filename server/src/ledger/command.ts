@@ -8,10 +8,12 @@ import type {
   FlagPatch,
   RolloutCommand,
   RolloutPlan,
+  RotateWebhookRequest,
   SegmentDraft,
   SegmentKey,
   TokenDraft,
   TokenKind,
+  WebhookDraft,
 } from "@bunting/contracts";
 import type { Ruling } from "@bunting/gating";
 import type { Commit, State } from "./state.ts";
@@ -106,7 +108,11 @@ export type Command =
       readonly inputs: unknown;
     }
   | { readonly type: "create_token"; readonly draft: TokenDraft }
-  | { readonly type: "revoke_token"; readonly id: string };
+  | { readonly type: "revoke_token"; readonly id: string }
+  | { readonly type: "create_webhook"; readonly draft: WebhookDraft }
+  | { readonly type: "rotate_webhook"; readonly name: string; readonly draft: RotateWebhookRequest }
+  | { readonly type: "test_webhook"; readonly name: string }
+  | { readonly type: "delete_webhook"; readonly name: string };
 
 /** Why a command was not carried out: an expected outcome, not an exception. */
 export interface Refusal {
@@ -122,7 +128,7 @@ export interface Accepted {
   /** One per environment whose ruleset changed; empty where none did. */
   readonly commits: readonly Commit[];
   readonly audit: readonly AuditEntry[];
-  /** Only for `create_token`: the token's text, which exists nowhere else. */
+  /** The text of a created token or webhook secret: it is shown now or never. */
   readonly secret?: string;
   /** Set when this is the stored answer to an earlier request with the same Idempotency-Key. */
   readonly replayed?: StoredResponse;

@@ -6,6 +6,7 @@ import { commandRollout, createRollout, stepRollout, tickChecklist } from "../ro
 import { deleteSegment, putSegment } from "../segments/commands.ts";
 import { createToken, revokeToken } from "../tokens/commands.ts";
 import { permits, scopeOf } from "../tokens/permission.ts";
+import { createWebhook, deleteWebhook, rotateWebhook, testWebhook } from "../webhooks/commands.ts";
 import type { Command } from "./command.ts";
 import type { Decided, Situation } from "./decision.ts";
 
@@ -50,5 +51,13 @@ export function decide(command: Command, situation: Situation): Decided {
       return createToken(command, situation);
     case "revoke_token":
       return revokeToken(command, situation);
+    case "create_webhook":
+      return createWebhook(command, situation);
+    case "rotate_webhook":
+      return rotateWebhook(command, situation);
+    case "test_webhook":
+      return testWebhook(command, situation);
+    case "delete_webhook":
+      return deleteWebhook(command, situation);
   }
 }

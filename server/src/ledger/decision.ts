@@ -8,6 +8,8 @@ import type {
   SegmentKey,
 } from "@bunting/contracts";
 import type { Announcement } from "../notifications/notification.ts";
+import type { WebhookFacts } from "../webhooks/commands.ts";
+import type { StoredWebhook } from "../webhooks/stored-webhook.ts";
 import type { Actor, Refusal } from "./command.ts";
 import type { ClosingEvent } from "./ledger.ts";
 import type { State, StoredConfiguration, StoredRollout, StoredToken } from "./state.ts";
@@ -24,6 +26,7 @@ export type Edit =
     }
   | { readonly kind: "segment"; readonly key: SegmentKey; readonly after: Segment | null }
   | { readonly kind: "token"; readonly id: string; readonly after: StoredToken }
+  | { readonly kind: "webhook"; readonly id: string; readonly after: StoredWebhook | null }
   | { readonly kind: "rollout"; readonly id: string; readonly after: StoredRollout }
   /** Added to the log of its rollout, which is no part of the state. */
   | { readonly kind: "decision"; readonly entry: DecisionEntry; readonly dropHoldsUpTo: number };
@@ -80,6 +83,7 @@ export interface Situation {
   readonly engine: string;
   /** A fresh token of this kind at each call. */
   readonly newToken: (kind: StoredToken["kind"]) => NewToken;
+  readonly webhooks: WebhookFacts;
 }
 
 export interface NewToken {

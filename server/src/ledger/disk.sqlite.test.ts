@@ -8,6 +8,8 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Ballast } from "../store/ballast.ts";
 import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { StorageError, type Store, type Transaction } from "../store/store.ts";
+import { createSecretBox } from "../webhooks/secret-box.ts";
+import { createWebhookFacts } from "../webhooks/webhook-facts.ts";
 import {
   actor,
   createFlag,
@@ -84,9 +86,11 @@ describe("R35 a full disk", () => {
 class FailingStore implements Store {
   fails: { readonly kind: StorageError["kind"]; readonly when: "before" | "after" } | null = null;
   readonly #store: Store;
+  readonly outbox: Store["outbox"];
 
   constructor(store: Store) {
     this.#store = store;
+    this.outbox = store.outbox;
   }
 
   commit(transaction: Transaction): void {
@@ -127,6 +131,7 @@ describe("R34 a disk that fails", () => {
       random,
       logger: log.logger,
       pepper: null,
+      webhooks: createWebhookFacts(random, createSecretBox(random.bytes(32), random), new Set()),
       ballast: new Ballast(folder.file("ballast"), random, 1024),
       head: null,
       writeHead: () => undefined,

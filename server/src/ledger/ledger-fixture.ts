@@ -14,6 +14,8 @@ import {
 } from "@bunting/contracts";
 import type { Clock, Logger, Random, Scheduler } from "../ports.ts";
 import { createTokenText } from "../tokens/secret.ts";
+import type { SecretBox } from "../webhooks/secret-box.ts";
+import { createWebhookFacts } from "../webhooks/webhook-facts.ts";
 import { type Applied, applyDecision } from "./apply.ts";
 import type { Actor, Command } from "./command.ts";
 import { decide } from "./decide.ts";
@@ -77,6 +79,12 @@ export const createTokenOf = (draft: Partial<TokenDraft> & object): Command => (
   draft: tokenDraft.parse({ kind: "viewer", name: "a token", ...draft }),
 });
 
+/** Shows that something was sealed, and for which record. */
+const SEALED: SecretBox = {
+  seal: (secret, record) => `sealed(${secret.length} characters for ${record})`,
+  open: () => null,
+};
+
 /** The pure half of the ledger: commands applied to a state that nobody stores. */
 export class World {
   state: State = {
@@ -86,6 +94,7 @@ export class World {
     segments: new Map(),
     tokens: new Map(),
     rollouts: new Map(),
+    webhooks: new Map(),
   };
   now = "2026-01-01T00:00:00.000Z";
   readonly #random: Random;
@@ -105,6 +114,7 @@ export class World {
       newSalt: () => Math.floor(this.#random.next() * 2 ** 32),
       newToken: (kind) => createTokenText(kind, this.#random, null),
       engine: "node test",
+      webhooks: createWebhookFacts(this.#random, SEALED, new Set(["receiver.internal:8080"])),
     });
   }
 

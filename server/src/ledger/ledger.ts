@@ -1,5 +1,6 @@
 import type { AuditEntry, AuditVerification, DecisionRecord, EnvironmentKey, Ruleset } from "@bunting/contracts";
 import type { Cancel } from "../ports.ts";
+import type { Outbox } from "../webhooks/delivery.ts";
 import type { Actor, Command, Idempotency, Outcome } from "./command.ts";
 import type { Commit, State } from "./state.ts";
 
@@ -27,7 +28,7 @@ export interface DecisionFilter {
 
 /**
  * The one place where what the server knows is changed. Reads are from memory; a change is one synchronous transaction of
- * document, audit entry, revision + 1, change row, checksum and idempotency key, and listeners hear of it only after COMMIT
+ * document, audit entry, revision + 1, change row, checksum, outbox and idempotency key, and listeners hear of it only after COMMIT
  * returned.
  */
 export interface Ledger {
@@ -45,6 +46,10 @@ export interface Ledger {
   onCommit(listener: (commit: Commit) => void): Cancel;
   /** Called synchronously after a token was revoked, an environment archived, or the epoch replaced. */
   onClosing(listener: (event: ClosingEvent) => void): Cancel;
+  /** What webhooks are to be told and were told. */
+  readonly outbox: Outbox;
+  /** Called synchronously after a COMMIT that put something into the outbox. */
+  onOutbox(listener: () => void): Cancel;
   /**
    * A server SDK presented a revision of this epoch above the head: history may have been lost. Mints a new epoch (at most
    * once a minute, audited) and returns true if it did.

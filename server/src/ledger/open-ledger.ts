@@ -12,6 +12,9 @@ import { migrate } from "../store/sqlite/migrate.ts";
 import { explainOpening, openDatabase } from "../store/sqlite/open-database.ts";
 import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { StorageError } from "../store/store.ts";
+import type { AllowedHosts } from "../webhooks/address.ts";
+import { createSecretBox, loadSecretKey, type SecretBox } from "../webhooks/secret-box.ts";
+import { createWebhookFacts } from "../webhooks/webhook-facts.ts";
 import { type DataFolder, isFirstStart, openDataFolder, setForeignLogAside } from "./data-folder.ts";
 import { type FirstRun, furnish } from "./first-run.ts";
 import { readHead, writeHead } from "./head.ts";
@@ -23,6 +26,10 @@ export interface LedgerOptions {
   readonly dataDir: string;
   /** `BUNTING_TOKEN_PEPPER`, or null. Another pepper makes every token unknown. */
   readonly pepper: string | null;
+  /** `BUNTING_SECRET_KEY`. @default the one in the data folder */
+  readonly secretKey?: string | null;
+  /** `BUNTING_OUTGOING_ALLOW`. @default none */
+  readonly allowedHosts?: AllowedHosts;
   readonly clock: Clock;
   readonly random: Random;
   readonly scheduler: Scheduler;
@@ -38,6 +45,8 @@ export interface OpenedLedger {
   readonly ledger: Ledger;
   /** The secrets of a database that this call founded, else null. */
   readonly firstRun: FirstRun | null;
+  /** Opens the secrets of webhooks. */
+  readonly box: SecretBox;
 }
 
 /**
@@ -47,22 +56,24 @@ export interface OpenedLedger {
  */
 export function openLedger(options: LedgerOptions): OpenedLedger {
   const folder = openDataFolder(options.dataDir);
-  const firstRun = isFirstStart(folder) ? found(folder, options) : null;
+  const isFirst = isFirstStart(folder);
+  const box = createSecretBox(loadSecretKey(folder.path, options.secretKey ?? null, options.random), options.random);
+  const firstRun = isFirst ? found(folder, options, box) : null;
   const aside = setForeignLogAside(folder);
   if (aside !== null) options.logger.warn({ aside }, "A backup was put in place beside the log of another database.");
-  const ledger = openAt(folder.database, folder, options, null);
-  return { ledger, firstRun };
+  const ledger = openAt(folder.database, { folder, options, box, founding: null });
+  return { ledger, firstRun, box };
 }
 
 /**
  * Builds the first database under another name and renames it when it is complete, its secrets written down. A crash before
  * the rename leaves nothing that counts; so a database that is there is never half a one.
  */
-function found(folder: DataFolder, options: LedgerOptions): FirstRun {
+function found(folder: DataFolder, options: LedgerOptions, box: SecretBox): FirstRun {
   for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(folder.founding + suffix, { force: true });
   rmSync(folder.firstRun, { force: true });
   const epoch = Buffer.from(options.random.bytes(16)).toString("hex");
-  const ledger = openAt(folder.founding, folder, options, { epoch, entryFormat: ENTRY_FORMAT });
+  const ledger = openAt(folder.founding, { folder, options, box, founding: { epoch, entryFormat: ENTRY_FORMAT } });
   let firstRun: FirstRun;
   try {
     firstRun = furnish(ledger);
@@ -77,12 +88,14 @@ function found(folder: DataFolder, options: LedgerOptions): FirstRun {
   return firstRun;
 }
 
-function openAt(
-  file: string,
-  folder: DataFolder,
-  options: LedgerOptions,
-  founding: { readonly epoch: string; readonly entryFormat: number } | null,
-): Ledger {
+interface Opening {
+  readonly folder: DataFolder;
+  readonly options: LedgerOptions;
+  readonly box: SecretBox;
+  readonly founding: { readonly epoch: string; readonly entryFormat: number } | null;
+}
+
+function openAt(file: string, { folder, options, box, founding }: Opening): Ledger {
   const hadLog = existsSync(`${file}-wal`);
   const database = openDatabase(file);
   try {
@@ -96,6 +109,7 @@ function openAt(
     });
     const parts: LedgerParts = {
       ...options,
+      webhooks: createWebhookFacts(options.random, box, options.allowedHosts ?? new Set()),
       store: new SqliteStore(database, LIMITS.idempotencyKeptMs),
       ballast: new Ballast(folder.ballast, options.random, options.ballastBytes),
       // A database that is being founded has no past, and its future is not the folder's yet.

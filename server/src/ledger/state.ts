@@ -14,6 +14,7 @@ import type {
   SegmentKey,
   Token,
 } from "@bunting/contracts";
+import type { StoredWebhook } from "../webhooks/stored-webhook.ts";
 
 /*
  * What the server knows, as immutable data. A commit makes a new State; whoever holds the old one keeps a consistent picture.
@@ -86,6 +87,8 @@ export interface State {
   readonly tokens: ReadonlyMap<string, StoredToken>;
   /** By id, ended ones too. */
   readonly rollouts: ReadonlyMap<string, StoredRollout>;
+  /** By id. */
+  readonly webhooks: ReadonlyMap<string, StoredWebhook>;
 }
 
 /** One transaction as one environment saw it: exactly what its change row holds and its patch carries. */

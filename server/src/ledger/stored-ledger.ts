@@ -1,6 +1,8 @@
 import type { AuditEntry, AuditVerification, DecisionRecord, EnvironmentKey, Ruleset } from "@bunting/contracts";
 import { LIMITS } from "@bunting/contracts/literals";
 import { appendEntry, type ChainHead, headAfter } from "../audit/chain.ts";
+import { withId } from "../notifications/notification.ts";
+import { type OutboxRow, outboxRows } from "../notifications/outbox-rows.ts";
 import { ENGINE } from "../platform/engine.ts";
 import { fromInstant, toInstant } from "../platform/instant.ts";
 import type { Cancel, Clock, Logger, Random, Scheduler } from "../ports.ts";
@@ -8,7 +10,9 @@ import { ENTRY_FORMAT } from "../ruleset/entry.ts";
 import type { Ballast } from "../store/ballast.ts";
 import { type StoredLedger as Loaded, StorageError, type Store, type Transaction } from "../store/store.ts";
 import { permits, scopeOf } from "../tokens/permission.ts";
-import { createTokenText } from "../tokens/secret.ts";
+import { base62, createTokenText } from "../tokens/secret.ts";
+import type { WebhookFacts } from "../webhooks/commands.ts";
+import type { Outbox } from "../webhooks/delivery.ts";
 import { Announcements } from "./announcements.ts";
 import { type Applied, applyDecision } from "./apply.ts";
 import { ChangeLog } from "./change-log.ts";
@@ -30,6 +34,7 @@ export interface LedgerParts {
   readonly logger: Logger;
   /** `BUNTING_TOKEN_PEPPER`, or null. */
   readonly pepper: string | null;
+  readonly webhooks: WebhookFacts;
   readonly ballast: Ballast;
   /** What `head.json` said at start. */
   readonly head: Head | "unreadable" | null;
@@ -45,7 +50,12 @@ export interface Failpoints {
   readonly onMigrationStatement?: (count: number) => void;
 }
 
+/** Commands that make a secret: their answer is not stored, so it cannot be repeated. */
+const SECRET_MAKERS: ReadonlySet<Command["type"]> = new Set(["create_token", "create_webhook", "rotate_webhook"]);
+
 const HEAD_INTERVAL_MS = 5_000;
+/** 119 bits. */
+const NOTIFICATION_ID_CHARACTERS = 20;
 const MAINTENANCE_INTERVAL_MS = 60_000;
 const AHEAD_INTERVAL_MS = 60_000;
 /** A session that claims to be further ahead than this is wrong about itself. */
@@ -78,7 +88,11 @@ export class StoredLedger implements Ledger {
   #readOnly: Ledger["readOnly"] = null;
   readonly #logs = new Map<EnvironmentKey, ChangeLog>();
   readonly #rulesets = new WeakMap<EnvironmentState, Ruleset>();
-  readonly #announcements: Announcements<{ readonly commit: Commit; readonly closing: ClosingEvent }>;
+  readonly #announcements: Announcements<{
+    readonly commit: Commit;
+    readonly closing: ClosingEvent;
+    readonly outbox: null;
+  }>;
   readonly #tokenUses = new Map<string, number>();
   #headIsStale = true;
   #aheadAt = Number.NEGATIVE_INFINITY;
@@ -152,6 +166,14 @@ export class StoredLedger implements Ledger {
     return this.#announcements.listen("closing", listener);
   }
 
+  get outbox(): Outbox {
+    return this.#parts.store.outbox;
+  }
+
+  onOutbox(listener: () => void): Cancel {
+    return this.#announcements.listen("outbox", listener);
+  }
+
   reportAhead(environment: EnvironmentKey, revision: number): boolean {
     const found = this.#state.environments.get(environment);
     if (!found || this.#readOnly || !Number.isSafeInteger(revision)) return false;
@@ -213,8 +235,8 @@ export class StoredLedger implements Ledger {
     if (kept.digest !== digest) {
       return refuse("idempotency_key_reused", "This Idempotency-Key belongs to another request.");
     }
-    if (command.type === "create_token") {
-      return refuse("secret_shown_once", `The token ${kept.subject} was created by the first request.`);
+    if (SECRET_MAKERS.has(command.type)) {
+      return refuse("secret_shown_once", `The first request made the secret of ${kept.subject}.`);
     }
     return { ok: true, state: this.#state, commits: [], audit: [], replayed: kept.response };
   }
@@ -225,7 +247,7 @@ export class StoredLedger implements Ledger {
     }
     if (this.#readOnly === "storage_full" && !fitsOnAFullDisk(command)) return refuseFull();
 
-    const { clock, random, pepper } = this.#parts;
+    const { clock, random, pepper, webhooks } = this.#parts;
     const at = clock.now();
     const decision = decide(command, {
       state: this.#state,
@@ -234,6 +256,7 @@ export class StoredLedger implements Ledger {
       newSalt: () => new DataView(random.bytes(4).slice().buffer).getUint32(0),
       newToken: (kind) => createTokenText(kind, random, pepper),
       engine: ENGINE,
+      webhooks,
     });
     if (!decision.ok) return decision;
     if (decision.edits.length === 0 && !idempotency) return { ok: true, state: this.#state, commits: [], audit: [] };
@@ -263,6 +286,7 @@ export class StoredLedger implements Ledger {
       environments: changedEnvironments(this.#state, applied.state),
       commits: applied.commits,
       audit,
+      outbox: this.#outboxRows(decision, applied.state),
       chain,
       compact: this.#compactable(applied, at),
     };
@@ -271,6 +295,16 @@ export class StoredLedger implements Ledger {
     const subject = audit[0]?.object.key ?? "";
     const response = { token: actor.token, key, digest, subject, response: idempotency.respond(provisional) };
     return { transaction: { ...transaction, response }, audit };
+  }
+
+  #outboxRows({ announcements = [] }: Decision, state: State): readonly OutboxRow[] {
+    return announcements.flatMap(({ notification, to }) =>
+      outboxRows(
+        withId(notification, base62(NOTIFICATION_ID_CHARACTERS, this.#parts.random)),
+        state.webhooks.values(),
+        to,
+      ),
+    );
   }
 
   #auditEntries(
@@ -323,6 +357,7 @@ export class StoredLedger implements Ledger {
     const { closing, secret } = decision;
     for (const commit of commits) this.#announcements.announce("commit", commit);
     if (closing) this.#announcements.announce("closing", closing);
+    if (transaction.outbox.length > 0) this.#announcements.announce("outbox", null);
     const accepted: Accepted = { ok: true, state: applied.state, commits, audit };
     return secret === undefined ? accepted : { ...accepted, secret };
   }
@@ -378,7 +413,17 @@ export class StoredLedger implements Ledger {
       { actor: SYSTEM, at, commits: [] },
     );
     const chain = headAfter(audit[0] as AuditEntry);
-    this.#parts.store.commit({ at, edits: [], environments, commits: [], audit, chain, compact: new Map(), epoch });
+    this.#parts.store.commit({
+      at,
+      edits: [],
+      environments,
+      commits: [],
+      audit,
+      outbox: [],
+      chain,
+      compact: new Map(),
+      epoch,
+    });
     this.#parts.logger.error({ reason: rewrite.reason, epoch }, "History was rewritten: a new epoch begins.");
     this.#state = state;
     this.#chain = chain;

@@ -5,6 +5,8 @@ import type { StoredResponse } from "../ledger/command.ts";
 import type { Edit } from "../ledger/decision.ts";
 import type { AuditFilter, DecisionFilter } from "../ledger/ledger.ts";
 import type { Commit, EnvironmentState, State } from "../ledger/state.ts";
+import type { OutboxRow } from "../notifications/outbox-rows.ts";
+import type { Outbox } from "../webhooks/delivery.ts";
 
 /*
  * Where the truth is kept. The ledger is the only one that talks to a store, and one ledger owns a store at a time.
@@ -33,6 +35,8 @@ export interface Store {
   readAudit(filter: AuditFilter): readonly AuditEntry[];
   /** Newest first. */
   readDecisions(filter: DecisionFilter): readonly DecisionRecord[];
+  /** Filled by `commit`, moved along by whoever delivers. */
+  readonly outbox: Outbox;
   /** Reads all there is and reports instead of throwing. */
   verify(onProgress?: (done: number, total: number) => void): AuditVerification;
   /** Token ids with the Unix ms of their last use. Not part of any transaction, and not worth waiting for the disk. */
@@ -66,6 +70,8 @@ export interface Transaction {
   readonly environments: readonly EnvironmentState[];
   readonly commits: readonly PendingCommit[];
   readonly audit: readonly AuditEntry[];
+  /** What webhooks are to be told of it. */
+  readonly outbox: readonly OutboxRow[];
   readonly chain: ChainHead;
   /** Changes up to this revision are dropped. */
   readonly compact: ReadonlyMap<EnvironmentKey, number>;

@@ -16,6 +16,9 @@ export type Action =
   | "read_self"
   | "read_tokens"
   | "read_metrics"
+  | "post_gauge"
+  /** Webhooks and what became of their deliveries. */
+  | "read_webhooks"
   | "export"
   | "verify_audit"
   /** Stream, polled ruleset, telemetry. */
@@ -52,10 +55,16 @@ const KINDS: Readonly<Record<Action, readonly Kind[]>> = {
   delete_segment: ADMIN,
   create_token: ADMIN,
   revoke_token: ADMIN,
+  create_webhook: ["admin"],
+  rotate_webhook: ["admin"],
+  test_webhook: ["admin"],
+  delete_webhook: ["admin"],
   read: PEOPLE,
   read_self: ["admin", "operator", "viewer", "server", "client"],
   read_tokens: ["admin"],
+  read_webhooks: ["admin"],
   read_metrics: PEOPLE,
+  post_gauge: ["admin", "operator"],
   export: ["admin"],
   verify_audit: PEOPLE,
   subscribe: ["server"],
@@ -106,9 +115,13 @@ export function scopeOf(command: Command): Scope {
     case "put_segment":
     case "delete_segment":
       return "all";
-    // Tokens have environments of their own, which their commands compare with the actor's.
+    // Tokens and webhooks have environments of their own, which their commands compare with the actor's.
     case "create_token":
     case "revoke_token":
+    case "create_webhook":
+    case "rotate_webhook":
+    case "test_webhook":
+    case "delete_webhook":
       return "any";
   }
 }

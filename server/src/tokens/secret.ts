@@ -39,7 +39,7 @@ export function digestToken(text: string, pepper: string | null): Uint8Array {
  * Uniform over the alphabet by rejection: 248 is the greatest multiple of 62 that a byte holds, so bytes above it are drawn
  * again. Taking them modulo 62 would make the first eight characters more likely than the rest.
  */
-function base62(count: number, random: Random): string {
+export function base62(count: number, random: Random): string {
   let text = "";
   while (text.length < count) {
     for (const byte of random.bytes(count)) {

@@ -19,3 +19,8 @@ export interface StoredSecret {
 export function shownWebhook({ sealedUrl: _sealedUrl, secrets, ...webhook }: StoredWebhook): Webhook {
   return { ...webhook, secrets: secrets.map(({ createdAt, endsAt }) => ({ createdAt, endsAt })) };
 }
+
+/** What a sealed text is bound to: it opens in this place of this record alone. */
+export const sealedUrlRecord = (id: string): string => `webhook/${id}/url`;
+
+export const sealedSecretRecord = (id: string): string => `webhook/${id}/secret`;

@@ -1,8 +1,9 @@
+import { MIGRATIONS } from "./index.ts";
 import type { Migration } from "./migration.ts";
 
 /** A made-up next step of the schema, for tests of migrating. */
 export const NEXT_MIGRATION: Migration = {
-  version: 3,
+  version: MIGRATIONS.length + 1,
   name: "next",
   statements: [
     "CREATE TABLE added (a TEXT) STRICT",

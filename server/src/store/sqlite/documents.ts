@@ -2,6 +2,7 @@ import type { DecisionRecord, EnvironmentKey, Flag, FlagKey, Segment } from "@bu
 import type { PendingCommit } from "../../ledger/apply.ts";
 import type { EnvironmentFacts } from "../../ledger/decision.ts";
 import type { Commit, EnvironmentState, StoredConfiguration, StoredRollout, StoredToken } from "../../ledger/state.ts";
+import type { StoredWebhook } from "../../webhooks/stored-webhook.ts";
 
 /*
  * Documents as text and back. Reading trusts the shape: whoever calls has compared the checksum, and only this file writes.
@@ -25,6 +26,10 @@ export const readFlag = (content: string): Flag => JSON.parse(content) as Flag;
 export const writeConfiguration = (stored: StoredConfiguration): string => JSON.stringify(stored);
 
 export const readConfiguration = (content: string): StoredConfiguration => JSON.parse(content) as StoredConfiguration;
+
+export const writeWebhook = (webhook: StoredWebhook): string => JSON.stringify(webhook);
+
+export const readWebhook = (content: string): StoredWebhook => JSON.parse(content) as StoredWebhook;
 
 export const writeSegment = (segment: Segment): string => JSON.stringify(segment);
 

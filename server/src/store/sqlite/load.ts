@@ -22,6 +22,7 @@ import type {
 import { toInstant } from "../../platform/instant.ts";
 import { liveRolloutsOf } from "../../rollouts/rollout.ts";
 import { compileFlag, compileSegment, ENTRY_FORMAT, entryBytes } from "../../ruleset/entry.ts";
+import type { StoredWebhook } from "../../webhooks/stored-webhook.ts";
 import { StorageError, type StoredLedger } from "../store.ts";
 import * as documents from "./documents.ts";
 import type { Meta } from "./meta.ts";
@@ -81,13 +82,25 @@ export function loadLedger(queries: Queries, meta: Meta): StoredLedger {
   }
 
   const tokens = loadTokens(queries, reader);
+  const webhooks = new Map<string, StoredWebhook>();
+  for (const row of queries.each(build.selectFrom("webhook").selectAll().orderBy("key"))) {
+    webhooks.set(row.key, documents.readWebhook(reader.document("webhook", row.key, row)));
+  }
   if (reader.digest !== meta.digest) {
     throw new StorageError(
       "damaged",
       "A document is missing, or is an older version of itself: the digest does not fit.",
     );
   }
-  const state: State = { epoch: meta.epoch, environments, flags: SharedMap.from(flags), segments, tokens, rollouts };
+  const state: State = {
+    epoch: meta.epoch,
+    environments,
+    flags: SharedMap.from(flags),
+    segments,
+    tokens,
+    rollouts,
+    webhooks: SharedMap.from(webhooks),
+  };
   checkAuditHead(queries, meta);
   return {
     state,

@@ -7,10 +7,12 @@ import type { AuditFilter, DecisionFilter } from "../../ledger/ledger.ts";
 import { type KeptResponse, StorageError, type Store, type StoredLedger, type Transaction } from "../store.ts";
 import { backUp } from "./back-up.ts";
 import * as documents from "./documents.ts";
+import { guard } from "./guard.ts";
 import { loadLedger } from "./load.ts";
 import { type Meta, readMeta, writeMeta } from "./meta.ts";
 import { Queries } from "./queries.ts";
 import { addToDigest, rowChecksum, sameChecksum, subtractFromDigest } from "./row-checksum.ts";
+import { SqliteOutbox } from "./sqlite-outbox.ts";
 import { verifyAtOnce } from "./verify.ts";
 
 /** Answers to repeatable requests are kept this long, then dropped a few at a time. */
@@ -21,6 +23,7 @@ export class SqliteStore implements Store {
   readonly #database: Database.Database;
   readonly #queries: Queries;
   readonly #keptMs: number;
+  readonly outbox: SqliteOutbox;
   #meta: Meta;
 
   /** @param keptMs How long an answer under an Idempotency-Key is kept. */
@@ -28,6 +31,7 @@ export class SqliteStore implements Store {
     this.#database = database;
     this.#queries = new Queries(database);
     this.#keptMs = keptMs;
+    this.outbox = new SqliteOutbox(database, this.#queries);
     this.#meta = requireMeta(database);
   }
 
@@ -135,6 +139,7 @@ export class SqliteStore implements Store {
     for (const commit of commits) this.#appendChange(documents.writeChange(commit, at), commit);
     for (const [environment, revision] of compact) this.#compact(environment, revision);
     for (const entry of audit) this.#appendAudit(entry);
+    this.outbox.append(transaction.outbox, at);
     if (response) this.#keepResponse(response, at);
     const { epoch, entryFormat } = transaction;
     const meta: Meta = {
@@ -156,9 +161,13 @@ export class SqliteStore implements Store {
         return this.#put("flag", edit.key, documents.writeFlag(edit.after), digest);
       case "token":
         return this.#put("token", edit.id, documents.writeToken(edit.after), digest);
+      case "webhook":
+        if (edit.after) return this.#put("webhook", edit.id, documents.writeWebhook(edit.after), digest);
+        this.outbox.forget(edit.id);
+        return this.#delete("webhook", edit.id, digest);
       case "segment":
         if (edit.after) return this.#put("segment", edit.key, documents.writeSegment(edit.after), digest);
-        return this.#deleteSegment(edit.key, digest);
+        return this.#delete("segment", edit.key, digest);
       case "configuration":
         return this.#putConfiguration(edit, digest);
       case "rollout":
@@ -169,7 +178,7 @@ export class SqliteStore implements Store {
   }
 
   #put(
-    table: "environment" | "flag" | "segment" | "token" | "rollout",
+    table: "environment" | "flag" | "segment" | "token" | "webhook" | "rollout",
     key: string,
     content: string,
     digest: RunningDigest,
@@ -225,11 +234,11 @@ export class SqliteStore implements Store {
     );
   }
 
-  #deleteSegment(key: string, digest: RunningDigest): void {
+  #delete(table: "segment" | "webhook", key: string, digest: RunningDigest): void {
     const { build } = this.#queries;
-    const previous = this.#queries.first(build.selectFrom("segment").select("checksum").where("key", "=", key));
+    const previous = this.#queries.first(build.selectFrom(table).select("checksum").where("key", "=", key));
     digest.replace(previous?.checksum, undefined);
-    this.#queries.run(build.deleteFrom("segment").where("key", "=", key));
+    this.#queries.run(build.deleteFrom(table).where("key", "=", key));
   }
 
   #appendChange(content: string, { environment, revision }: { environment: EnvironmentKey; revision: number }): void {
@@ -298,23 +307,3 @@ function requireMeta(database: Database.Database): Meta {
   if (read.found === "meta") return read.meta;
   throw new StorageError("damaged", "The meta row is missing or damaged.");
 }
-
-/** Turns the driver's errors into ours, and leaves bugs alone. */
-function guard<Result>(run: () => Result): Result {
-  try {
-    return run();
-  } catch (error) {
-    if (!(error instanceof Database.SqliteError)) throw error;
-    const { code } = error;
-    if (code.startsWith("SQLITE_FULL")) throw new StorageError("full", "The disk is full.", error);
-    if (code.startsWith("SQLITE_CORRUPT") || code.startsWith("SQLITE_NOTADB")) {
-      throw new StorageError("damaged", `The database is damaged: ${error.message}.`, error);
-    }
-    if (FAILURES.some((prefix) => code.startsWith(prefix))) {
-      throw new StorageError("failed", `The disk failed: ${error.message} (${code}).`, error);
-    }
-    throw error;
-  }
-}
-
-const FAILURES = ["SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL", "SQLITE_NOLFS"];

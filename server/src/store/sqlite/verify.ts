@@ -82,7 +82,7 @@ interface CheckedRow {
 const unreadable = (table: string): CheckedRow => ({ table, key: "*", content: null, checksum: new Uint8Array() });
 
 /** Tables that are no documents, and so not part of the digest. */
-const UNCOUNTED: ReadonlySet<string> = new Set(["change", "response", "decision"]);
+const UNCOUNTED: ReadonlySet<string> = new Set(["change", "response", "decision", "delivery"]);
 
 function* findDamagedRows(queries: Queries, meta: Meta): Generator<number, DamagedRow[]> {
   const damaged: DamagedRow[] = [];
@@ -103,7 +103,7 @@ function* findDamagedRows(queries: Queries, meta: Meta): Generator<number, Damag
 /** Every row with a checksum, table by table. */
 function* checkedRows(queries: Queries): Generator<CheckedRow> {
   const { build } = queries;
-  for (const table of ["environment", "flag", "segment", "token", "rollout"] as const) {
+  for (const table of ["environment", "flag", "segment", "token", "webhook", "rollout"] as const) {
     for (const row of readable(queries.each(build.selectFrom(table).selectAll()))) {
       yield row ? { table, ...row } : unreadable(table);
     }
@@ -119,6 +119,10 @@ function* checkedRows(queries: Queries): Generator<CheckedRow> {
   for (const row of readable(queries.each(build.selectFrom("decision").selectAll()))) {
     const table = "decision";
     yield row ? { ...row, table, key: `${row.rollout}.${row.number}` } : unreadable(table);
+  }
+  for (const row of readable(queries.each(build.selectFrom("delivery").select(["id", "body", "checksum"])))) {
+    const table = "delivery";
+    yield row ? { table, key: row.id, content: row.body, checksum: row.checksum } : unreadable(table);
   }
   for (const row of readable(queries.each(build.selectFrom("response").selectAll()))) {
     const table = "response";
