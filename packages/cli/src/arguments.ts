@@ -4,6 +4,7 @@ import {
   type ConditionValue,
   type Json,
   KEY_PATTERN,
+  metricKey,
   OPERATORS,
   type Operator,
   type SegmentKey,
@@ -49,6 +50,38 @@ export function parsePercent(text: string): number {
   const percent = /^\d+(\.\d+)?%?$/.test(text) ? Number.parseFloat(text) : Number.NaN;
   if (!(percent >= 0 && percent <= 100)) throw new InvalidArgumentError("Give a percentage between 0 and 100.");
   return percent;
+}
+
+/** `1,5,25,50,100`, as given. */
+export function parsePercents(text: string): number[] {
+  return parseList(text).map(parsePercent);
+}
+
+export function collectPercents(text: string, previous: readonly number[] = []): number[] {
+  return [...previous, ...parsePercents(text)];
+}
+
+/** A share between 0 and 1: `0.01`, `1%`. */
+export function parseRate(text: string): number {
+  const rate = text.endsWith("%") ? parsePercent(text) / 100 : /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(rate >= 0 && rate <= 1))
+    throw new InvalidArgumentError("Give a share between 0 and 1, or a percentage like 1%.");
+  return rate;
+}
+
+/** Anything finite: `12`, `-0.5`, `1e3`. */
+export function parseNumber(text: string): number {
+  const number = text.trim() === "" ? Number.NaN : Number(text);
+  if (!Number.isFinite(number)) throw new InvalidArgumentError("Give a number.");
+  return number;
+}
+
+/** The form of a metric, as in plans and in `track`. */
+export function parseMetric(text: string): string {
+  if (!metricKey.safeParse(text).success) {
+    throw new InvalidArgumentError("A metric is named in lower case, digits and underscores.");
+  }
+  return text;
 }
 
 /** `on=25,off=75` */

@@ -44,6 +44,8 @@ export interface Client {
   find<Value>(path: string, schema: Schema<Value>, query?: Query): Promise<Answer<Value> | undefined>;
   /** All pages, or as many as hold `limit` items. */
   list<Item>(path: string, page: Page<Item>, query?: Query, limit?: number): Promise<Item[]>;
+  /** A document that is no JSON. */
+  text(path: string, query?: Query): Promise<string>;
   write<Value>(request: WriteRequest<Value>): Promise<Answer<Value>>;
 }
 
@@ -99,7 +101,7 @@ export function createClient(options: ClientOptions, world: ClientWorld): Client
       method,
       url: `${options.url}${path}${queryString(query)}`,
       headers: {
-        accept: "application/json",
+        accept: "application/json, text/markdown;q=0.9",
         authorization: `Bearer ${options.token}`,
         ...(body !== undefined && { "content-type": "application/json" }),
         ...(isPost && { "idempotency-key": world.uniqueKey() }),
@@ -135,6 +137,12 @@ export function createClient(options: ClientOptions, world: ClientWorld): Client
         cursor = value.nextCursor ?? undefined;
       } while (cursor !== undefined && items.length < limit);
       return items;
+    },
+    async text(path, query = {}) {
+      const response = await request("GET", path, query);
+      const text = await readText(response, options.url);
+      if (response.ok) return text;
+      throw refusalOf(parseJson(text), response.status, options.url);
     },
     async write({ method, path, query = {}, body, schema, ifMatch }) {
       return answerOf(await request(method, path, query, body, ifMatch), schema, options.url);

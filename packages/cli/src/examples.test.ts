@@ -21,7 +21,9 @@ const words = (line: string): string[] =>
 describe("every example gets as far as the network", () => {
   it.each([...Object.values(EXAMPLES).flat(), ...documented])("%s", async (line) => {
     const fetch = () => Promise.reject(new Error("no network in this test"));
-    const { world, err } = createTestWorld({ env: { BUNTING_TOKEN: TOKEN }, fetch });
+    // Files that examples name: plans, and an address.
+    const readFile = () => "{}";
+    const { world, err } = createTestWorld({ env: { BUNTING_TOKEN: TOKEN }, fetch, readFile });
     expect({ exitCode: await run(words(line), world), err: err() }).toMatchObject({ exitCode: 3 });
   });
 });

@@ -26,6 +26,7 @@ export function createNodeWorld(): World {
     monotonic: () => performance.now(),
     now: () => Date.now(),
     random: () => Math.random(),
+    engine: `node ${process.version}`,
     uniqueKey: () => randomUUID(),
     async ask(message, { placeholder }) {
       const { isCancel, text } = await import("@clack/prompts");
@@ -45,7 +46,13 @@ function screenOf(stream: NodeJS.WriteStream): Screen {
   return {
     write: (text) => void stream.write(text),
     isTerminal: stream.isTTY === true,
-    columns: stream.columns || 80,
+    // Asked each time: a window can be resized while somebody watches.
+    get columns() {
+      return stream.columns || 80;
+    },
+    get rows() {
+      return stream.rows || 24;
+    },
   };
 }
 

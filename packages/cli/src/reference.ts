@@ -2,6 +2,8 @@ import type { Argument, Command, Option } from "commander";
 import { EXAMPLES } from "./examples.ts";
 import { EXIT_CODE_MEANINGS } from "./exit-code.ts";
 
+const ROLLOUT_CHANGE = "`RolloutChange`; with `--wait`, its `receipt` is the last one seen";
+
 /** What a command prints with `--json`: names are schemas of the admin API, in /openapi.json. */
 const JSON_ANSWERS: Readonly<Record<string, string>> = {
   kill: "`FlagChange`; with `--wait`, its `receipt` is the last one seen",
@@ -19,6 +21,31 @@ const JSON_ANSWERS: Readonly<Record<string, string>> = {
   "segment set": "`Segment`",
   "segment delete": "`{ deleted }`",
   evaluate: "`{ environment, position, flags }`, each flag with its `trace`",
+  "rollout create": "`RolloutView`",
+  "rollout tick": "`RolloutChange`",
+  "rollout status": "`{ rollout: RolloutView, decisions: [Decision] }`, newest first",
+  "rollout watch":
+    "one line per change: `{ rollout: RolloutView, decisions: [Decision] }` with the decisions that are new, none at first",
+  "rollout start": ROLLOUT_CHANGE,
+  "rollout promote": ROLLOUT_CHANGE,
+  "rollout pause": ROLLOUT_CHANGE,
+  "rollout resume": ROLLOUT_CHANGE,
+  "rollout rollback": ROLLOUT_CHANGE,
+  "rollout approve": ROLLOUT_CHANGE,
+  "rollout reject": ROLLOUT_CHANGE,
+  "rollout abort": ROLLOUT_CHANGE,
+  "rollout retry": ROLLOUT_CHANGE,
+  "rollout list": "`{ items: [RolloutView] }`",
+  "rollout decisions": "`{ items: [Decision] }`, newest first",
+  "rollout report": "`RolloutReport`; with `--out`, `{ file }`",
+  "rollout replay": "`{ record: Decision, replay: { same, comparison, recordedEngine, differences, decision } }`",
+  "rollout what-if": "`{ rollout, attempt, real: { state, course }, other: { state, course, decisions } }`",
+  "gauge post": "`GaugeValue`",
+  "webhook list": "`{ items: [Webhook] }`",
+  "webhook create": "`WebhookWithSecret`, whose `secret` is shown this once",
+  "webhook delete": "`{ deleted }`",
+  "webhook test": "`Delivery`",
+  "webhook deliveries": "`{ items: [Delivery] }`",
   "env list": "`{ items: [Environment] }`",
   "env create": "`Environment`",
   instances: "`{ environment, items: [Instance] }`",
@@ -57,10 +84,10 @@ export function renderReference(program: Command): string {
     "(`<BUNTING_DATA_DIR>/first-run.json`) is sent to this machine alone. Without `--env` and `BUNTING_ENVIRONMENT` the environment is",
     "`production`, and the command says so.",
     "",
-    "Answers go to stdout, everything else to stderr. With `--json` stdout holds one JSON document and nothing else, and an error is",
-    'one line on stderr: `{"error":{"code","detail","errors","remedy","requestId","exitCode"}}`. The codes are those of the',
-    "[error catalogue](errors.md), and beside them `usage`, `no_token`, `unreachable`, `unexpected_answer`, `not_all_applied` and",
-    "`audit_broken`.",
+    "Answers go to stdout, everything else to stderr. With `--json` stdout holds one JSON document and nothing else (`rollout watch` prints",
+    'one a line), and an error is one line on stderr: `{"error":{"code","detail","errors","remedy","requestId","exitCode"}}`. The codes are those of the',
+    "[error catalogue](errors.md), and beside them `usage`, `no_token`, `unreachable`, `unexpected_answer`, `not_all_applied`,",
+    "`audit_broken`, `not_completed` and `replay_differs`.",
     "",
     "## Exit codes",
     "",

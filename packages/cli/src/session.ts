@@ -56,12 +56,13 @@ export function openSession(options: GlobalOptions, world: World, output: Output
 /** Why, as the audit will keep it: given, or asked for where somebody can answer. */
 export async function reasonFor(
   given: string | undefined,
-  { question, example }: { readonly question: string; readonly example: string },
+  asked: { readonly question: string; readonly example: string; readonly option?: string },
   { world }: Session,
 ): Promise<string> {
+  const { question, example, option = "--reason" } = asked;
   const reason = given ?? (world.isInteractive ? await world.ask(question, { placeholder: example }) : undefined);
   if (reason?.trim()) return reason.trim();
-  throw usageFailure("A reason is required: it goes into the audit.", 'Add --reason "…".');
+  throw usageFailure("A reason is required: it goes into the audit.", `Add ${option} "…".`);
 }
 
 /** For what cannot be taken back. */
@@ -73,7 +74,7 @@ export async function confirmed(given: boolean | undefined, question: string, { 
 }
 
 /** Text of a file, or of standard input for `-`. */
-function readGivenFile(path: string, { world }: Pick<Session, "world">): string {
+export function readGivenFile(path: string, { world }: Pick<Session, "world">): string {
   const text = world.readFile(path);
   if (text === undefined) throw usageFailure(`There is no file ${path}.`);
   return text;

@@ -65,14 +65,14 @@ describe("waiting for proof", () => {
   });
 
   it("fills a bar on a terminal, and takes it away", async () => {
-    const stderr = { write: () => undefined, isTerminal: true, columns: 80 };
+    const stderr = { write: () => undefined, isTerminal: true, columns: 80, rows: 24 };
     const { bar } = await killing([change(partly(0)), partly(1), partly(3)], { stderr });
     expect(bar).toEqual(["0/3: 0/3 applied", "1/3: 1/3 applied", "3/3: 3/3 applied", "end"]);
   });
 
   it("takes the bar away as well if a defect ends it", async () => {
     const bar: string[] = [];
-    const stderr = { write: () => undefined, isTerminal: true, columns: 80 };
+    const stderr = { write: () => undefined, isTerminal: true, columns: 80, rows: 24 };
     const progress = () => ({ update: () => undefined, end: () => void bar.push("end") });
     const sleep = () => Promise.reject(new TypeError("defect"));
     await expect(killing([change(partly(0))], { stderr, progress, sleep })).rejects.toThrow("defect");

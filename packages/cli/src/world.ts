@@ -6,6 +6,8 @@ export interface Screen {
   readonly isTerminal: boolean;
   /** Characters per line; 80 where it cannot be known. */
   readonly columns: number;
+  /** Lines that are seen at a time; 24 where it cannot be known. */
+  readonly rows: number;
 }
 
 /** Everything outside of the command line itself. The real one is in node-world.ts, tests bring their own. */
@@ -28,6 +30,8 @@ export interface World {
   now(): number;
   /** In [0, 1). */
   random(): number;
+  /** Of JavaScript, as decisions are stored with it. */
+  readonly engine: string;
   /** A fresh Idempotency-Key. */
   uniqueKey(): string;
   /** Undefined if the person gave up. Only asked where {@link isInteractive}. */

@@ -31,7 +31,7 @@ async function showStatus({ client, output, settings }: Session): Promise<void> 
             ["server", `${theme.paint("good", "✓")} ${url} ${theme.paint("faint", `(${urlFrom})`)}`],
             [
               "token",
-              `${token.name}, ${token.kind} of ${token.environments?.join(", ") ?? "all environments"} ${theme.paint("faint", `(${token.from})`)}`,
+              `${token.name}, ${token.kind} of ${token.environments?.join(", ") ?? "all environments"}${token.roles.length > 0 ? `, signs as ${token.roles.join(", ")}` : ""} ${theme.paint("faint", `(${token.from})`)}`,
             ],
           ],
           theme,

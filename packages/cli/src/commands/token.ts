@@ -8,7 +8,7 @@ import {
 } from "@bunting/contracts";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Action } from "../action.ts";
-import { collectKeys, parseExpiry } from "../arguments.ts";
+import { collectKeys, collectList, parseExpiry } from "../arguments.ts";
 import { type Column, facts, table } from "../output/table.ts";
 import type { Theme } from "../output/theme.ts";
 import { formatAge, formatInstant } from "../output/words.ts";
@@ -32,7 +32,7 @@ export function addTokenCommands(program: Command, action: Action, world: Pick<W
     .command("create")
     .summary("create a token and print its secret, once")
     .description(
-      "Create a token and print its secret, once. Kinds: admin (everything), operator (kill, restore, percentages), viewer (reads), server (an application's SDK), client (reserved for browsers).",
+      "Create a token and print its secret, once. Kinds: admin (everything), operator (kill, restore, percentages, rollouts), viewer (reads), server (an application's SDK), client (reserved for browsers).",
     )
     .argument("<name>", "who or what will use it")
     .addOption(new Option("--kind <kind>", "what it may do").choices(TOKEN_KINDS).makeOptionMandatory())
@@ -40,6 +40,11 @@ export function addTokenCommands(program: Command, action: Action, world: Pick<W
       "--scope <environments>",
       "environments it may see, separated by commas; server and client tokens take exactly one; default all",
       collectKeys,
+    )
+    .option(
+      "--role <roles>",
+      "what its holder may sign for where an approval names roles, separated by commas; repeatable",
+      collectList,
     )
     .option("--expires <when>", "a span like 90d, or an instant; default never", (text) =>
       parseExpiry(text, world.now()),
@@ -65,15 +70,16 @@ async function listTokens({ client, output, world }: Session, options: { readonl
 interface TokenCreateOptions {
   readonly kind: Token["kind"];
   readonly scope?: readonly string[];
+  readonly role?: readonly string[];
   readonly expires?: string;
 }
 
 async function createToken(
   { client, output }: Session,
   name: string,
-  { kind, scope, expires }: TokenCreateOptions,
+  { kind, scope, role, expires }: TokenCreateOptions,
 ): Promise<void> {
-  const body = { kind, name, environments: scope ?? null, expiresAt: expires ?? null };
+  const body = { kind, name, environments: scope ?? null, roles: role ?? [], expiresAt: expires ?? null };
   const { value } = await client.write({ method: "POST", path: paths.tokens, body, schema: createTokenResponse });
   output.show(value, renderCreated);
 }
@@ -96,6 +102,7 @@ function renderCreated(created: CreatedToken, theme: Theme): string {
       [
         ["id", created.id],
         ["environments", scopeOf(created)],
+        ["roles", created.roles.join(", ")],
         ["expires", created.expiresAt === null ? "never" : `${formatInstant(created.expiresAt)} UTC`],
         ["secret", theme.paint("strong", created.secret)],
       ],
@@ -111,6 +118,7 @@ function tokenColumns(nowMs: number, theme: Theme): Column<Token>[] {
     { title: "kind", cell: ({ kind }) => kind },
     { title: "name", cell: ({ name }) => theme.paint("strong", name) },
     { title: "environments", cell: scopeOf },
+    { title: "roles", cell: ({ roles }) => roles.join(", ") },
     {
       title: "last used",
       cell: ({ lastUsedAt }) => (lastUsedAt === null ? theme.paint("faint", "never") : formatAge(lastUsedAt, nowMs)),

@@ -1,6 +1,7 @@
 import type { Failure } from "../failure.ts";
-import type { World } from "../world.ts";
+import type { Screen, World } from "../world.ts";
 import { renderFailure } from "./failure.ts";
+import { createLiveView } from "./live-view.ts";
 import { createTheme, type Theme, wantsColours } from "./theme.ts";
 import { visible } from "./visible.ts";
 
@@ -17,6 +18,12 @@ export interface Output {
   show<Value>(value: Value, render: (value: Value, theme: Theme) => string): void;
   /** The answer as JSON, whoever reads it. */
   showJson(value: unknown): void;
+  /** Answers can be drawn again in place: a person looks at a terminal. */
+  readonly isLive: boolean;
+  /** The answer as it is now, in the place of the one before. Only where {@link isLive}. */
+  redraw<Value>(value: Value, render: (value: Value, theme: Theme) => string): void;
+  /** One more answer of a series: a line for people, or one line of JSON. */
+  append<Value>(value: Value, render: (value: Value, theme: Theme) => string): void;
   /** A message to a person; programs do not get it. */
   say(render: (theme: Theme) => string): void;
   /** A message that is worth interrupting a program's log for. */
@@ -27,12 +34,13 @@ export interface Output {
 type Screens = Pick<World, "stdout" | "stderr" | "env">;
 
 export function createOutput(options: OutputOptions, { stdout, stderr, env }: Screens): Output {
-  const [answers, messages] = [stdout, stderr].map((screen) =>
+  const themeOf = (screen: Screen): Theme =>
     createTheme({
       columns: screen.columns,
       hasColours: wantsColours({ colour: options.color, isTerminal: screen.isTerminal, env }),
-    }),
-  ) as [Theme, Theme];
+    });
+  const [answers, messages] = [themeOf(stdout), themeOf(stderr)];
+  const view = createLiveView(stdout);
 
   const showJson = (value: unknown): void => stdout.write(`${JSON.stringify(value, null, 2)}\n`);
 
@@ -41,6 +49,12 @@ export function createOutput(options: OutputOptions, { stdout, stderr, env }: Sc
     showJson,
     show(value, render) {
       if (options.json) showJson(value);
+      else stdout.write(`${render(visible(value), answers)}\n`);
+    },
+    isLive: stdout.isTerminal && !options.json,
+    redraw: (value, render) => view.draw(render(visible(value), themeOf(stdout))),
+    append(value, render) {
+      if (options.json) stdout.write(`${JSON.stringify(value)}\n`);
       else stdout.write(`${render(visible(value), answers)}\n`);
     },
     say(render) {

@@ -20,6 +20,37 @@ export function formatPercent(percent: number): string {
   return `${Math.round(percent * 1000) / 1000} %`;
 }
 
+/** A rate between 0 and 1, to three digits that say something: `1.25 %`, `0.031 %`. */
+export function formatRate(rate: number): string {
+  return `${formatFigure(rate * 100)} %`;
+}
+
+/** Three digits that say something, and no exponent: `1234`, `12.3`, `0.0123`. */
+export function formatFigure(figure: number): string {
+  if (!Number.isFinite(figure) || figure === 0) return String(figure);
+  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(figure))));
+  return String(Number(figure.toFixed(Math.min(12, digits))));
+}
+
+/** A length of time as a person says it: `45 s`, `5 min`, `1 min 30 s`, `2 h 30 min`, `3 d`. */
+export function formatSpan(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return inTwo(whole, [60, "min"], [1, "s"]);
+  if (whole < 86_400) return inTwo(whole, [3600, "h"], [60, "min"]);
+  return inTwo(whole, [86_400, "d"], [3600, "h"]);
+}
+
+function inTwo(seconds: number, [large, name]: [number, string], [small, smallName]: [number, string]): string {
+  const rest = Math.floor((seconds % large) / small);
+  return `${Math.floor(seconds / large)} ${name}${rest === 0 ? "" : ` ${rest} ${smallName}`}`;
+}
+
+/** `2026-01-31T08:30:00.000Z` as `08:30:00`, where the day is clear. */
+export function formatTime(instant: string): string {
+  return instant.replace(/^.*T/, "").replace(/(\.\d+)?Z$/, "");
+}
+
 /** `2026-01-31T08:30:00.000Z` as `2026-01-31 08:30:00`, in UTC like everything the server says. */
 export function formatInstant(instant: string): string {
   return instant.replace("T", " ").replace(/(\.\d+)?Z$/, "");

@@ -1,0 +1,211 @@
+import {
+  type Delivery,
+  deliveryPage,
+  delivery as deliverySchema,
+  NOTIFICATION_KINDS,
+  type NotificationKind,
+  WEBHOOK_FORMATS,
+  type Webhook,
+  type WebhookFormat,
+  type WebhookWithSecret,
+  webhookPage,
+  webhookWithSecret,
+} from "@bunting/contracts";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Action } from "../action.ts";
+import { collectKeys, collectList, parseCount, parseKey } from "../arguments.ts";
+import { usageFailure } from "../failure.ts";
+import { type Column, facts, table } from "../output/table.ts";
+import type { Theme } from "../output/theme.ts";
+import { formatAge, formatInstant, formatMs } from "../output/words.ts";
+import { paths } from "../paths.ts";
+import { confirmed, readGivenFile, type Session } from "../session.ts";
+
+const DEFAULT_LIMIT = 20;
+
+export function addWebhookCommands(program: Command, action: Action): void {
+  const webhook = program
+    .command("webhook")
+    .summary("whom the server tells of rollouts and kills")
+    .description("Webhooks: whom the server tells of rollouts and kills. Plans name them in `notify`.");
+
+  webhook
+    .command("list")
+    .description("List webhooks. Addresses and secrets are not shown.")
+    .action(action(listWebhooks));
+
+  webhook
+    .command("create")
+    .summary("tell an address what happens")
+    .description(
+      "Tell an address what happens. Each delivery is signed with the webhook's secret, which is printed once unless you give one.",
+    )
+    .argument("<name>", "what plans call it", parseKey)
+    .requiredOption(
+      "--url-file <path>",
+      "file with the address, - for standard input: an address can be a password in itself",
+    )
+    .addOption(new Option("--format <format>", "how it is written").choices(WEBHOOK_FORMATS).default("json"))
+    .option(
+      "--kind <kinds>",
+      `only these, separated by commas; default all: ${NOTIFICATION_KINDS.join(", ")}`,
+      collectKinds,
+    )
+    .option("--scope <environments>", "only of these environments, separated by commas", collectKeys)
+    .option("--secret-file <path>", "file with the secret to sign with")
+    .action(action(createWebhook));
+
+  webhook
+    .command("delete")
+    .description("Tell it nothing any more. What waits for it is dropped.")
+    .argument("<name>", "the webhook", parseKey)
+    .option("-y, --yes", "do not ask for confirmation")
+    .action(action(deleteWebhook));
+
+  webhook
+    .command("test")
+    .summary("send a test notification")
+    .description("Send a test notification. `bunting webhook deliveries` shows what became of it.")
+    .argument("<name>", "the webhook", parseKey)
+    .action(action(testWebhook));
+
+  webhook
+    .command("deliveries")
+    .summary("what was sent, and what became of it")
+    .description("What was sent or waits to be sent, newest first, and what became of it.")
+    .argument("<name>", "the webhook", parseKey)
+    .option("-n, --limit <count>", `how many; default ${DEFAULT_LIMIT}`, parseCount)
+    .action(action(listDeliveries));
+}
+
+function collectKinds(text: string, previous: readonly NotificationKind[] = []): NotificationKind[] {
+  const kinds = collectList(text);
+  const isKind = (kind: string): kind is NotificationKind => (NOTIFICATION_KINDS as readonly string[]).includes(kind);
+  const unknown = kinds.find((kind) => !isKind(kind));
+  if (unknown !== undefined) throw new InvalidArgumentError(`There is no kind ${unknown}.`);
+  return [...previous, ...kinds.filter(isKind)];
+}
+
+async function listWebhooks({ client, output, world }: Session): Promise<void> {
+  const items = await client.list(paths.webhooks, webhookPage);
+  output.show({ items }, ({ items }, theme) =>
+    table(
+      items,
+      webhookColumns(world.now(), theme),
+      theme,
+      "No webhooks yet: `bunting webhook create <name>` makes one.",
+    ),
+  );
+}
+
+interface WebhookCreateOptions {
+  readonly urlFile: string;
+  readonly format: WebhookFormat;
+  readonly kind?: readonly NotificationKind[];
+  readonly scope?: readonly string[];
+  readonly secretFile?: string;
+}
+
+async function createWebhook(session: Session, name: string, options: WebhookCreateOptions): Promise<void> {
+  const { client, output } = session;
+  const { urlFile, format, kind, scope, secretFile } = options;
+  const secret = secretFile === undefined ? undefined : readGivenFile(secretFile, session).trim();
+  const body = {
+    name,
+    url: readGivenFile(urlFile, session).trim(),
+    format,
+    kinds: kind ?? null,
+    environments: scope ?? null,
+    ...(secret !== undefined && { secret }),
+  };
+  if (body.url === "") throw usageFailure(`There is no address in ${urlFile}.`);
+  const { value } = await client.write({ method: "POST", path: paths.webhooks, body, schema: webhookWithSecret });
+  output.show(value, renderCreated);
+}
+
+function renderCreated(created: WebhookWithSecret, theme: Theme): string {
+  return [
+    `${theme.paint("good", "✓")} Created webhook ${theme.paint("strong", created.name)}.`,
+    facts(
+      [
+        ["sends to", created.origin],
+        ["as", created.format],
+        ["tells", kindsOf(created)],
+        ["environments", scopeOf(created)],
+        ["secret", created.secret && theme.paint("strong", created.secret)],
+      ],
+      theme,
+    ),
+    ...(created.secret === undefined ? [] : [theme.paint("caution", "The secret cannot be shown again.")]),
+  ].join("\n");
+}
+
+async function deleteWebhook(session: Session, name: string, options: { readonly yes?: boolean }): Promise<void> {
+  const { client, output } = session;
+  await confirmed(options.yes, `Delete webhook ${name}?`, session);
+  await client.write({ method: "DELETE", path: paths.webhook(name), schema: anything });
+  output.show({ deleted: name }, ({ deleted }, theme) => `${theme.paint("good", "✓")} Deleted webhook ${deleted}.`);
+}
+
+async function testWebhook(session: Session, name: string): Promise<void> {
+  const { client, output } = session;
+  const { value } = await client.write({ method: "POST", path: paths.webhookTest(name), schema: deliverySchema });
+  output.show(
+    value,
+    (delivery, theme) =>
+      `${theme.paint("good", "✓")} Delivery ${delivery.id} is on its way. \`bunting webhook deliveries ${name}\` shows what becomes of it.`,
+  );
+}
+
+async function listDeliveries(session: Session, name: string, options: { readonly limit?: number }): Promise<void> {
+  const { client, output, world } = session;
+  const items = await client.list(paths.deliveries(name), deliveryPage, {}, options.limit ?? DEFAULT_LIMIT);
+  output.show({ items }, ({ items }, theme) =>
+    table(items, deliveryColumns(world.now(), theme), theme, "Nothing was sent yet."),
+  );
+}
+
+function webhookColumns(nowMs: number, theme: Theme): Column<Webhook>[] {
+  return [
+    { title: "webhook", cell: ({ name }) => theme.paint("strong", name) },
+    { title: "sends to", cell: ({ origin }) => origin },
+    { title: "as", cell: ({ format }) => format },
+    { title: "tells", cell: kindsOf },
+    { title: "environments", cell: scopeOf },
+    {
+      title: "tested",
+      cell: ({ testedAt }) => (testedAt === null ? theme.paint("faint", "never") : formatAge(testedAt, nowMs)),
+    },
+  ];
+}
+
+function deliveryColumns(nowMs: number, theme: Theme): Column<Delivery>[] {
+  return [
+    { title: "delivery", cell: ({ id }) => id },
+    { title: "kind", cell: ({ kind }) => kind },
+    { title: "created", cell: ({ createdAt }) => formatAge(createdAt, nowMs) },
+    { title: "state", cell: ({ state }) => theme.paint(STATE_STYLES[state], state) },
+    { title: "tries", align: "right", cell: ({ tryCount }) => String(tryCount) },
+    { title: "last", cell: lastTry },
+    { title: "next try (UTC)", cell: ({ nextTryAt }) => (nextTryAt === null ? "" : formatInstant(nextTryAt)) },
+  ];
+}
+
+const STATE_STYLES = { waiting: "caution", delivered: "good", dead: "bad" } as const;
+
+function lastTry({ lastTry: tried }: Delivery): string {
+  if (tried === null) return "";
+  const answer = tried.statusClass ?? tried.failure ?? "";
+  return `${answer.replaceAll("_", " ")} after ${formatMs(tried.durationMs)}`;
+}
+
+function kindsOf({ kinds }: Pick<Webhook, "kinds">): string {
+  return kinds?.join(", ") ?? "everything";
+}
+
+function scopeOf({ environments }: Pick<Webhook, "environments">): string {
+  return environments?.join(", ") ?? "all";
+}
+
+/** The answer to a deletion may be empty. */
+const anything = { safeParse: (value: unknown) => ({ success: true, data: value }) as const };

@@ -1,0 +1,68 @@
+import { describe, expect, it } from "vitest";
+import { PLAIN, sampleRollout, sampleVerdict } from "../test-world.ts";
+import { guardrailInWords, renderGuardrails } from "./guardrails.ts";
+
+const { plan } = sampleRollout();
+const latency = sampleVerdict({
+  id: "latency_p99",
+  limit: "latency_p99 <= 500 ms",
+  verdict: "fail",
+  canary: 812.4,
+  control: 240,
+  rateRatio: null,
+  failingSince: "2026-01-31T11:58:00.000Z",
+  explanation: "812 ms are above 500 ms.",
+});
+
+describe("guardrails", () => {
+  it("show canary against control as figures and as a picture, with the limit, and why one does not pass", () => {
+    expect(renderGuardrails([sampleVerdict(), latency], plan, PLAIN).split("\n")).toEqual([
+      "  GUARDRAIL    CANARY  CONTROL  ÷2             =             ×2",
+      "✓ error_rate   0.42 %    0.4 %  ·······├───────┼●────────┤·····  1.05x",
+      "  error_rate <= 1 % and not worse than the control; else it rolls back",
+      "✗ latency_p99  812 ms   240 ms",
+      "  latency_p99 <= 500 ms; else it rolls back; failing since 2026-01-31 11:58:00 UTC",
+      "  812 ms are above 500 ms.",
+    ]);
+  });
+
+  it("have no scale where there is no picture", () => {
+    expect(renderGuardrails([latency], plan, PLAIN)).not.toContain("÷");
+  });
+
+  it("show a dash where nothing was measured, and say which are informational", () => {
+    const silent = sampleVerdict({
+      verdict: "hold",
+      cause: "no_data",
+      canary: null,
+      control: null,
+      rateRatio: null,
+      required: false,
+    });
+    expect(renderGuardrails([silent], plan, PLAIN)).toMatch(/^… error_rate +– +–$/m);
+    expect(renderGuardrails([silent], plan, PLAIN)).toContain("; informational");
+  });
+
+  it("have the unit of their metric, under whatever name", () => {
+    const named = {
+      ...plan,
+      guardrails: [
+        { ...plan.guardrails[0], id: "errors" },
+        { metric: "conversion", kind: "ratio", min: 0.1 },
+        { metric: "lighthouse", kind: "gauge", min: 90 },
+        { source: "prometheus", query: "up", min: 1 },
+      ],
+    } as unknown as typeof plan;
+    const figure = (id: string): string =>
+      guardrailInWords(sampleVerdict({ id, canary: 0.5, control: null, rateRatio: null }), named);
+    expect(figure("errors")).toBe("errors 50 %");
+    expect(figure("conversion")).toBe("conversion 50 %");
+    expect(figure("conversion-2")).toBe("conversion-2 50 %");
+    expect(figure("lighthouse")).toBe("lighthouse 0.5");
+    expect(figure("prometheus-1")).toBe("prometheus-1 0.5");
+  });
+
+  it("are one phrase in a line of text", () => {
+    expect(guardrailInWords(sampleVerdict(), plan)).toBe("error_rate 0.42 % against 0.4 % (0.7x to 1.6x)");
+  });
+});

@@ -1,0 +1,102 @@
+import type { Guardrail, GuardrailVerdict, RolloutPlan, Verdict } from "@bunting/contracts";
+import { edgeOf, ratioPicture, ratioScale } from "./ratio-picture.ts";
+import type { Style, Theme } from "./theme.ts";
+import { formatFigure, formatInstant, formatMs, formatRate } from "./words.ts";
+
+const MARKS: Readonly<Record<Verdict, { readonly mark: string; readonly style: Style }>> = {
+  pass: { mark: "✓", style: "good" },
+  fail: { mark: "✗", style: "bad" },
+  hold: { mark: "…", style: "caution" },
+};
+
+/**
+ * Two lines for each guardrail, a third where it does not pass: canary against control as figures and as a picture, then the
+ * limit and what a failure does. All pictures have one scale, so that they can be compared.
+ */
+export function renderGuardrails(
+  verdicts: readonly GuardrailVerdict[],
+  plan: Pick<RolloutPlan, "guardrails" | "stages">,
+  theme: Theme,
+): string {
+  const edge = edgeOf(verdicts.flatMap(({ rateRatio }) => rateRatio ?? []));
+  const rows = verdicts.map((verdict) => ({ verdict, unit: unitOf(verdict.id, plan) }));
+  const nameWidth = Math.max(9, ...rows.map(({ verdict }) => verdict.id.length));
+  const figures = (side: "canary" | "control"): string[] =>
+    rows.map(({ verdict, unit }) => figure(verdict[side], unit));
+  const [canaryWidth, controlWidth] = [widthOf("CANARY", figures("canary")), widthOf("CONTROL", figures("control"))];
+  const hasPictures = rows.some(({ verdict }) => verdict.rateRatio !== null);
+  const head = [
+    "  ",
+    "GUARDRAIL".padEnd(nameWidth),
+    "CANARY".padStart(canaryWidth),
+    "CONTROL".padStart(controlWidth),
+    ...(hasPictures ? [ratioScale(edge)] : []),
+  ];
+  return [
+    theme.paint("faint", head.join("  ").slice(2)),
+    ...rows.flatMap(({ verdict, unit }) => {
+      const { mark, style } = MARKS[verdict.verdict];
+      const ratio = verdict.rateRatio;
+      const line = [
+        `${theme.paint(style, mark)} ${theme.paint("strong", verdict.id.padEnd(nameWidth))}`,
+        theme.paint(style, figure(verdict.canary, unit).padStart(canaryWidth)),
+        figure(verdict.control, unit).padStart(controlWidth),
+        ...(ratio ? [ratioPicture(ratio, { edge, style }, theme), `${formatFigure(ratio.estimate)}x`] : []),
+      ].join("  ");
+      return [
+        line,
+        theme.paint("faint", `  ${limitLine(verdict)}`),
+        ...(verdict.verdict === "pass" ? [] : [`  ${theme.paint(style, verdict.explanation)}`]),
+      ];
+    }),
+  ].join("\n");
+}
+
+/** For a line of plain text: `error_rate 2.1 % against 0.4 % (3.1x to 8.2x)`. */
+export function guardrailInWords(verdict: GuardrailVerdict, plan: Pick<RolloutPlan, "guardrails" | "stages">): string {
+  const { id, canary, control, rateRatio } = verdict;
+  const unit = unitOf(id, plan);
+  const against = control === null ? "" : ` against ${figure(control, unit)}`;
+  const between = rateRatio && rateRatio.low !== null && rateRatio.high !== null;
+  const ratio = between ? ` (${formatFigure(rateRatio.low ?? 0)}x to ${formatFigure(rateRatio.high ?? 0)}x)` : "";
+  return `${id} ${figure(canary, unit)}${against}${ratio}`;
+}
+
+type Unit = "rate" | "ms" | "plain";
+
+/** A guardrail without an id is called after its metric, or `prometheus-1`; a second one of a name has `-2` behind it. */
+function unitOf(id: string, { guardrails, stages }: Pick<RolloutPlan, "guardrails" | "stages">): Unit {
+  const all = [...guardrails, ...stages.flatMap((stage) => stage.guardrails ?? [])];
+  const named = all.find((guardrail) => guardrail.id === id);
+  const unnamed = (guardrail: Guardrail): boolean =>
+    guardrail.id === undefined && "metric" in guardrail && guardrail.metric === id.replace(/-\d+$/, "");
+  const guardrail = named ?? all.find(unnamed);
+  if (guardrail === undefined || "source" in guardrail) return "plain";
+  if ("kind" in guardrail) return guardrail.kind === "ratio" ? "rate" : "plain";
+  return guardrail.metric === "error_rate" ? "rate" : "ms";
+}
+
+function figure(value: number | null, unit: Unit): string {
+  if (value === null) return "–";
+  if (unit === "rate") return formatRate(value);
+  return unit === "ms" ? formatMs(value) : formatFigure(value);
+}
+
+function widthOf(title: string, cells: readonly string[]): number {
+  return Math.max(title.length, ...cells.map((cell) => cell.length));
+}
+
+function limitLine({ limit, required, onFail, failingSince }: GuardrailVerdict): string {
+  return [
+    limit,
+    required ? CONSEQUENCES[onFail] : "informational",
+    ...(failingSince === null ? [] : [`failing since ${formatInstant(failingSince)} UTC`]),
+  ].join("; ");
+}
+
+const CONSEQUENCES: Readonly<Record<GuardrailVerdict["onFail"], string>> = {
+  rollback: "else it rolls back",
+  hold: "else it holds",
+  alert: "else people are told",
+  kill: "else the flag is killed",
+};

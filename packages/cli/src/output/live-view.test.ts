@@ -1,0 +1,45 @@
+import { describe, expect, it } from "vitest";
+import { createLiveView } from "./live-view.ts";
+
+/** A screen that knows what the view writes: up, clear below, and lines. Everything else would be shown. */
+function screenOf(rows: number) {
+  const lines: string[] = [];
+  const written: string[] = [];
+  const write = (text: string): void => {
+    written.push(text);
+    const [, up = "0", shown = ""] =
+      /^\u001b\[\?2026h(?:\u001b\[(\d+)A)?\r\u001b\[J\u001b\[\?7l([\s\S]*)\n\u001b\[\?7h\u001b\[\?2026l$/.exec(text) ??
+      [];
+    lines.splice(lines.length - Number(up), Number(up), ...shown.split("\n"));
+  };
+  return { screen: { write, isTerminal: true, columns: 80, rows }, lines, written };
+}
+
+describe("a live view", () => {
+  it("draws each frame in the place of the one before, be it longer or shorter", () => {
+    const { screen, lines } = screenOf(24);
+    const view = createLiveView(screen);
+    for (const frame of ["a\nb", "c\nd\ne", "f"]) {
+      view.draw(frame);
+      expect(lines.join("\n")).toBe(frame);
+    }
+  });
+
+  it("cuts what is higher than the screen, which could not be drawn over", () => {
+    const { screen, lines } = screenOf(5);
+    const view = createLiveView(screen);
+    view.draw("1\n2\n3\n4\n5\n6");
+    expect(lines).toEqual(["1", "2", "3", "…"]);
+    view.draw("7");
+    expect(lines).toEqual(["7"]);
+  });
+
+  it("leaves nothing to repair between two frames", () => {
+    const { screen, written } = screenOf(24);
+    createLiveView(screen).draw("a");
+    for (const frame of written) {
+      expect(frame.lastIndexOf("\u001b[?7h")).toBeGreaterThan(frame.lastIndexOf("\u001b[?7l"));
+      expect(frame).toMatch(/\u001b\[\?2026l$/);
+    }
+  });
+});

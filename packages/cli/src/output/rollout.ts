@@ -1,0 +1,180 @@
+import type { Decision, NextStep, RolloutPlan, RolloutState, RolloutView } from "@bunting/contracts";
+import { renderGuardrails } from "./guardrails.ts";
+import { stageBar } from "./stage-bar.ts";
+import { facts } from "./table.ts";
+import type { Style, Theme } from "./theme.ts";
+import { formatCount, formatInstant, formatPercent, formatRate, formatSpan, formatTime } from "./words.ts";
+
+/** One rollout as of one moment, and the latest of what was decided about it, newest first. */
+export interface SeenRollout {
+  readonly rollout: RolloutView;
+  readonly decisions: readonly Decision[];
+  /** Why this is not how it stands now: the server could not be asked. */
+  readonly trouble?: string;
+}
+
+const DECISIONS_SHOWN = 6;
+
+/** Everything a person wants to know before going home: where it stands, on what evidence, and what it waits for. */
+export function renderRollout({ rollout, decisions, trouble }: SeenRollout, nowMs: number, theme: Theme): string {
+  const { plan, guardrails, checklist } = rollout;
+  const unticked = checklist.filter(({ by }) => by === null);
+  return [
+    headline(rollout, nowMs, theme),
+    ...(trouble === undefined ? [] : [theme.paint("bad", `This is how it stood when it was last seen. ${trouble}`)]),
+    stageBar(rollout, theme),
+    ...section(evidenceFacts(rollout, decisions, theme)),
+    ...section(guardrails.length === 0 ? "" : renderGuardrails(guardrails, plan, theme)),
+    ...section(
+      facts(
+        [
+          ...nextFacts(rollout, nowMs),
+          ["because", rollout.because],
+          ...unticked.map(({ item }): Fact => ["not ticked", item]),
+          ...Object.entries(plan.links).map(([name, address]): Fact => [name, address]),
+        ],
+        theme,
+      ),
+    ),
+    ...section(
+      decisions
+        .slice(0, DECISIONS_SHOWN)
+        .map((decision) => decisionLine(decision, theme))
+        .join("\n"),
+    ),
+  ].join("\n");
+}
+
+/** One line that says where it stands. */
+export function rolloutLine(rollout: RolloutView, theme: Theme): string {
+  return `${theme.paint("strong", rollout.flag)} in ${rollout.environment}: ${stateInWords(rollout, theme)}, ${shareInWords(rollout)}`;
+}
+
+/** `14:01:10  promote   Promoted from 1 % to 5 %: …` */
+export function decisionLine(
+  { at, action, verdict, cause, by, because }: Pick<Decision, "at" | "action" | "verdict" | "cause" | "by" | "because">,
+  theme: Theme,
+): string {
+  const did = action === "none" ? (cause ?? verdict ?? "none") : action;
+  const style: Style = verdict === "fail" || did === "rollback" || did === "kill" ? "bad" : (STYLES_OF[did] ?? "faint");
+  const word = did.replaceAll("_", " ").padEnd(WORD_WIDTH);
+  return `${theme.paint("faint", formatTime(at))}  ${theme.paint(style, word)}  ${because}${by === "controller" ? "" : theme.paint("faint", ` (${by})`)}`;
+}
+
+const WORD_WIDTH = 17;
+
+const STYLES_OF: Readonly<Partial<Record<string, Style>>> = {
+  start: "good",
+  retry: "good",
+  promote: "good",
+  complete: "good",
+  approve: "good",
+  resume: "good",
+  ask_approval: "caution",
+  pause: "caution",
+  reject: "caution",
+  abort: "caution",
+  notify: "caution",
+};
+
+const STATE_STYLES: Readonly<Record<RolloutState, Style>> = {
+  pending: "faint",
+  running: "good",
+  paused: "caution",
+  awaiting_approval: "caution",
+  completed: "good",
+  rolled_back: "bad",
+  aborted: "caution",
+};
+
+export function stateInWords({ state }: Pick<RolloutView, "state">, theme: Theme): string {
+  return theme.paint(STATE_STYLES[state], state.replaceAll("_", " "));
+}
+
+/** `25 % of on against off`. */
+export function shareInWords({ percent, plan }: Pick<RolloutView, "percent" | "plan">): string {
+  const where = "rule" in plan.scope ? ` in rule ${plan.scope.rule}` : "";
+  return `${formatPercent(percent)} of ${plan.canary} against ${plan.control}${where}`;
+}
+
+/** What was planned, in a few lines. `limits` are the guardrails in words. */
+export function renderPlan(plan: RolloutPlan, limits: readonly string[], theme: Theme): string {
+  const stages = plan.stages.map(
+    ({ percent, bakeSeconds, approval }) =>
+      `${formatPercent(percent)} for ${formatSpan(bakeSeconds)}${approval === undefined ? "" : ", then an approval"}`,
+  );
+  return facts(
+    [
+      ["stages", stages.join("  →  ")],
+      ...limits.map((limit, index): Fact => [index === 0 ? "guardrails" : "", limit]),
+      ["at least", `${formatCount(plan.minSamples)} outcomes in each arm`],
+      ["promotes", plan.autoPromote ? "by itself, on evidence" : "when a person says so, after the evidence"],
+      ["rolls back", plan.autoRollback ? "by itself" : "when a person says so"],
+      ["false alarms", `at most ${formatRate(plan.falseAlarmBudget)} of attempts`],
+      ["tells", plan.notify.join(", ")],
+      ...plan.checklist.map((item): Fact => ["before the start", item]),
+    ],
+    theme,
+  );
+}
+
+type Fact = readonly [name: string, value: string | undefined];
+
+function section(text: string): string[] {
+  return text === "" ? [] : ["", text];
+}
+
+function headline(rollout: RolloutView, nowMs: number, theme: Theme): string {
+  const { flag, environment, attempt, id, stageStartedAt, endedAt } = rollout;
+  const since = endedAt ?? stageStartedAt;
+  return [
+    `${theme.paint("strong", flag)} in ${environment}`,
+    stateInWords(rollout, theme),
+    shareInWords(rollout),
+    ...(since === null ? [] : [`for ${formatSpan((nowMs - Date.parse(since)) / 1000)}`]),
+    theme.paint("faint", `attempt ${attempt}, ${id}`),
+  ].join("  ");
+}
+
+function evidenceFacts(rollout: RolloutView, decisions: readonly Decision[], theme: Theme): string {
+  const bakeSeconds = rollout.stage === null ? 0 : (rollout.plan.stages[rollout.stage]?.bakeSeconds ?? 0);
+  const judged = decisions.find(({ attempt, verdict }) => attempt === rollout.attempt && verdict !== null);
+  const baked =
+    rollout.stage === null
+      ? undefined
+      : `${formatSpan(rollout.bakedSeconds)} of ${formatSpan(bakeSeconds)} of evidence`;
+  const arm = (counts: Decision["counts"]["canary"]): string =>
+    `${formatCount(counts.exposureCount)} exposures of ${formatCount(counts.unitCount)} users, ${formatCount(counts.outcomeCount)} outcomes, ${formatCount(counts.errorCount)} errors`;
+  return facts(
+    [
+      ["baked", baked],
+      [`canary ${rollout.plan.canary}`, judged && arm(judged.counts.canary)],
+      [`control ${rollout.plan.control}`, judged && arm(judged.counts.control)],
+    ],
+    theme,
+  );
+}
+
+function nextFacts({ nextStep, plan, stage }: RolloutView, nowMs: number): Fact[] {
+  if (nextStep === null || (nextStep.step === "none" && nextStep.waitsFor.length === 0)) return [];
+  return [
+    ["next", `${stepInWords(nextStep, plan.stages[(stage ?? -1) + 1]?.percent)}${notBefore(nextStep, nowMs)}`],
+    ...nextStep.waitsFor.map((what, index): Fact => [index === 0 ? "waits for" : "", what]),
+  ];
+}
+
+function stepInWords({ step }: NextStep, nextPercent: number | undefined): string {
+  switch (step) {
+    case "promote":
+      return `promote to ${formatPercent(nextPercent ?? 100)}`;
+    case "complete":
+      return "complete";
+    case "none":
+      return "start";
+  }
+}
+
+function notBefore({ notBefore: instant }: NextStep, nowMs: number): string {
+  if (instant === null) return "";
+  return `, not before ${formatInstant(instant)} UTC (in ${formatSpan((Date.parse(instant) - nowMs) / 1000)})`;
+}
