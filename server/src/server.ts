@@ -2,10 +2,12 @@ import path from "node:path";
 import { collectDefaultMetrics, Registry } from "prom-client";
 import { auditRoutes } from "./audit/routes.ts";
 import type { Config } from "./config.ts";
+import { startController } from "./controller/controller.ts";
 import { environmentRoutes } from "./environments/routes.ts";
 import { createEvaluator } from "./evaluation/evaluator.ts";
 import { evaluationRoutes } from "./evaluation/routes.ts";
 import { evidenceRoutes } from "./evidence/routes.ts";
+import { createStoredEvidence } from "./evidence/stored-evidence.ts";
 import { exportRoutes } from "./export/routes.ts";
 import { configurationRoutes } from "./flags/configuration-routes.ts";
 import { killRoutes } from "./flags/kill-routes.ts";
@@ -26,6 +28,7 @@ import { opsRoutes } from "./ops/routes.ts";
 import { createNodeClock, createNodeRandom, createNodeScheduler, nameOfProcess } from "./platform/node.ts";
 import type { Clock, Logger, Random, Scheduler } from "./ports.ts";
 import { receiptRoutes } from "./receipts/routes.ts";
+import { rolloutRoutes } from "./rollouts/routes.ts";
 import { segmentRoutes } from "./segments/routes.ts";
 import { createHub } from "./stream/hub.ts";
 import { createLagMeter } from "./stream/lag-meter.ts";
@@ -42,7 +45,8 @@ import { tokenRoutes } from "./tokens/routes.ts";
  *
  *   routes (http, parse and answer) -> ledger (decide, commit) -> hub (frame, broadcast) -> SDKs
  *
- * and what SDKs say comes back through the hub: acks become receipts, batches go to telemetry.
+ * and what SDKs say comes back through the hub: acks become receipts, batches go to telemetry. The controller reads there what
+ * became of a rollout, and asks the ledger for what follows.
  */
 
 export interface ServerDeps {
@@ -108,13 +112,15 @@ export function createServer(deps: ServerDeps): Server {
   observeServer(registry, { ledger, lagMs: () => lag.lagMs, isReady: () => readiness().status === "ready" });
 
   const app = createApp({ ...deps, authenticate: createAuthenticate(authenticator, trustedProxies), state, metrics });
-  const slice = { ledger, clock, telemetry, delivery: hub, evaluator: createEvaluator(ledger) };
+  const evidence = createStoredEvidence({ telemetry, clock });
+  const slice = { ledger, clock, telemetry, evidence, delivery: hub, evaluator: createEvaluator(ledger) };
   environmentRoutes(app, slice);
   flagRoutes(app, slice);
   configurationRoutes(app, slice);
   killRoutes(app, slice);
   receiptRoutes(app, slice);
   exposureRoutes(app, slice);
+  rolloutRoutes(app, slice);
   evidenceRoutes(app, slice);
   evaluationRoutes(app, slice);
   segmentRoutes(app, slice);
@@ -128,8 +134,10 @@ export function createServer(deps: ServerDeps): Server {
 
   const http = createListener(app, () => newRequestId(random));
   hub.attach(http);
+  const controller = startController({ ledger, evidence, clock, scheduler, logger, registry });
 
   const close = async (): Promise<void> => {
+    controller.close();
     await hub.drain();
     const stopped = stopListening(http, (task) => scheduler.after(LAST_REQUESTS_MS, task));
     hub.close();

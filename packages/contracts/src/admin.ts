@@ -300,7 +300,8 @@ export const incidentReport = z.object({
   applyMs: z.number().nullable(),
   /** Everyone connected had applied it. Null where no receipt is kept. */
   complete: z.boolean().nullable(),
-  exposedUnitCount: z.int(),
+  /** Decisions that served the canary in the failing stage. */
+  exposureCount: z.int(),
   /** When the plan allows another start, as in `Tue 2025-08-19 14:00 Europe/Paris`; null: never, or at any time. */
   nextOpening: z.string().nullable(),
 });

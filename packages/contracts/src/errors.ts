@@ -312,6 +312,14 @@ export const ERRORS = define({
     remedy: "`bunting rollout list` shows the ids.",
     retryable: false,
   },
+  decision_not_found: {
+    status: 404,
+    meaning:
+      "The rollout has no decision with this id, or no longer: of looks that changed nothing only the latest are kept.",
+    normal: "After a typing error, or long after a long rollout.",
+    remedy: "`GET /api/v1/rollouts/{rollout}/decisions` lists those that are kept.",
+    retryable: false,
+  },
   rollout_exists: {
     status: 409,
     meaning: "The flag has a rollout in this environment that has not ended.",

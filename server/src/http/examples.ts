@@ -199,4 +199,5 @@ export const EXPORT = {
   flags: [FLAG],
   segments: [{ key: SEGMENT.key, description: SEGMENT.description, when: SEGMENT.when }],
   configurations: [{ ...settings, flag: "redis-readthrough", environment: "production" }],
+  rollouts: [],
 };

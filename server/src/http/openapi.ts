@@ -78,8 +78,12 @@ function operationOf(route: AnyRoute): Operation {
       [success.status]: {
         description: success.description,
         headers: headersOf(route),
-        ...(success.schema && { content: { "application/json": media(success.schema, success.example) } }),
-        ...(success.mediaType && { content: { [success.mediaType]: { schema: { type: "string" } } } }),
+        ...((success.schema || success.mediaType) && {
+          content: {
+            ...(success.schema && { "application/json": media(success.schema, success.example) }),
+            ...(success.mediaType && { [success.mediaType]: { schema: { type: "string" } } }),
+          },
+        }),
       },
       ...errorResponses(commonErrors(route)),
     },

@@ -51,7 +51,7 @@ export interface Success {
   readonly description: string;
   readonly schema?: z.ZodType;
   readonly example?: unknown;
-  /** Where the answer is not JSON. */
+  /** Where the answer is not JSON, or not only. */
   readonly mediaType?: string;
   readonly headers?: readonly ("ETag" | "Location" | "Bunting-Position")[];
 }
@@ -65,6 +65,8 @@ export interface RouteRequest<Params, Query, Body> {
   readonly ifMatch: IfMatch;
   readonly ifNoneMatch: string | undefined;
   readonly acceptsGzip: boolean;
+  /** Of `Accept`, as it was sent; empty where it was not. */
+  readonly accept: string;
   readonly requestId: string;
   /** Aborted when the client goes away. */
   readonly signal: AbortSignal;
@@ -207,6 +209,7 @@ export async function handle(
     ifMatch,
     ifNoneMatch: context.req.header("if-none-match"),
     acceptsGzip: /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?:,|\s|$))/i.test(context.req.header("accept-encoding") ?? ""),
+    accept: context.req.header("accept") ?? "",
     requestId,
     signal: context.req.raw.signal,
     repeatable:

@@ -56,7 +56,9 @@ export interface StoredRollout {
   readonly groupSalt: number;
   /** The controller's latest look, of whatever attempt. */
   readonly latestAnalysis: RolloutDecision | null;
-  /** Of the latest decision, whoever took it. */
+  /** The latest entry of its log, whoever took it. */
+  readonly latestDecision: RolloutDecision | null;
+  /** Of the latest decision, or of the plan before there is one. */
   readonly nextStep: NextStep | null;
   /** Decisions are numbered 1, 2, 3 … */
   readonly decisionCount: number;

@@ -70,6 +70,7 @@ export function createRollout(command: Create, situation: Situation): Decided {
     formerAllocation: null,
     groupSalt: 0,
     latestAnalysis: null,
+    latestDecision: null,
     nextStep: nextStepOf(rollout, null, fromInstant(now)),
     decisionCount: 0,
   };

@@ -66,6 +66,7 @@ export function carryOutRuling(ruling: Ruling, place: RulingPlace, facts: Ruling
       groupSalt: facts.newSalt(),
     }),
     latestAnalysis: isAnalysis ? decision : before.latestAnalysis,
+    latestDecision: decision,
     nextStep: decision.nextStep,
     decisionCount: number,
   };

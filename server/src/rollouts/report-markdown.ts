@@ -1,0 +1,135 @@
+import type { Decision, IncidentReport, RolloutReport, StageReport } from "@bunting/contracts";
+
+/** The report as a page to be filed: what is known is filled in, what only people know is left open. */
+export function reportMarkdown(report: RolloutReport): string {
+  const { rollout } = report;
+  const { plan } = rollout;
+  const sections = [
+    `# Rollout of ${rollout.flag} in ${rollout.environment}`,
+    table(
+      ["", ""],
+      [
+        ["rollout", rollout.id],
+        ["canary, control", `${plan.canary}, ${plan.control}`],
+        ["state", `${rollout.state.replaceAll("_", " ")}, attempt ${rollout.attempt}, ${rollout.percent} %`],
+        [
+          "started",
+          rollout.startedAt === null ? "not yet" : `${rollout.startedAt} by ${rollout.startedBy ?? "nobody"}`,
+        ],
+        ["ended", rollout.endedAt ?? "not yet"],
+        ["because", rollout.because],
+        ["next", rollout.nextStep?.waitsFor.join("; ") || "nothing"],
+        ["written", report.generatedAt],
+      ],
+    ),
+    "## Figures",
+    table(
+      ["attempt", "stage", "from", "to", "outcome", "baked", "canary errors", "control errors"],
+      report.stages.map(stageRow),
+    ),
+    ...report.stages.flatMap(guardrailTable),
+    "## Incidents",
+    ...(report.incidents.length === 0 ? ["None."] : report.incidents.flatMap(incidentSection)),
+    "## Approvals",
+    list(
+      rollout.signatures.map(
+        ({ stage, by, roles, decision, comment, at }) =>
+          `${at}: ${by}${roles.length > 0 ? ` (${roles.join(", ")})` : ""} ${decision === "approve" ? "GO" : "NO-GO"} to leaving stage ${stage + 1}${comment === "" ? "" : `: ${comment}`}`,
+      ),
+    ),
+    "## Checklist",
+    list(rollout.checklist.map(({ item, by, at }) => (by === null ? `[ ] ${item}` : `[x] ${item} (${by}, ${at})`))),
+    "## Decisions",
+    ...(report.omittedDecisionCount > 0 ? [`${report.omittedDecisionCount} older ones are left out.`] : []),
+    table(["at", "by", "action", "verdict", "because"], report.decisions.map(decisionRow)),
+    "## Links",
+    list(Object.entries(plan.links).map(([name, url]) => `${inline(name)}: <${url}>`)),
+    "## Retrospective",
+    "Went well:\n\nTo be changed:",
+  ];
+  return `${sections.join("\n\n")}\n`;
+}
+
+function stageRow({ attempt, stage, percent, startedAt, endedAt, outcome, bakedSeconds, counts }: StageReport) {
+  const { canary, control } = counts;
+  return [
+    `${attempt}`,
+    `${stage + 1} (${percent} %)`,
+    startedAt,
+    endedAt ?? "",
+    outcome?.replaceAll("_", " ") ?? "under way",
+    `${Math.round(bakedSeconds)} s`,
+    shareOf(canary.errorCount, canary.outcomeCount),
+    shareOf(control.errorCount, control.outcomeCount),
+  ];
+}
+
+function guardrailTable({ attempt, stage, guardrails }: StageReport): string[] {
+  if (guardrails.length === 0) return [];
+  return [
+    `Guardrails of stage ${stage + 1}, attempt ${attempt}:`,
+    table(
+      ["guardrail", "limit", "verdict", "canary", "control", ""],
+      guardrails.map(({ id, limit, verdict, canary, control, explanation }) => [
+        id,
+        limit,
+        verdict,
+        figure(canary),
+        figure(control),
+        explanation,
+      ]),
+    ),
+  ];
+}
+
+function incidentSection(incident: IncidentReport): string[] {
+  const { at, attempt, stage, percent, because, guardrails } = incident;
+  return [
+    `### ${at}: attempt ${attempt}, stage ${stage + 1} (${percent} %)`,
+    inline(because),
+    table(
+      ["", ""],
+      [
+        ["guardrails", guardrails.join(", ") || "gross failure"],
+        ["time to detect", `${incident.detectSeconds} s`],
+        ["time to decide", `${incident.decideSeconds} s`],
+        ["time to apply", incident.applyMs === null ? "no receipt is kept" : `${incident.applyMs} ms`],
+        ["everybody applied it", incident.complete === null ? "unknown" : incident.complete ? "yes" : "not yet"],
+        ["canary served", `${incident.exposureCount} times`],
+        ["decision", incident.decision],
+        ["next window", incident.nextOpening ?? "at any time"],
+      ],
+    ),
+    "Cause:\n\nFollow-up:",
+  ];
+}
+
+function decisionRow({ at, by, action, verdict, because, forced }: Decision): string[] {
+  return [at, by, `${action.replaceAll("_", " ")}${forced ? " (forced)" : ""}`, verdict ?? "", because];
+}
+
+function shareOf(part: number, whole: number): string {
+  return whole === 0 ? "no outcome" : `${part} of ${whole} (${((100 * part) / whole).toFixed(2)} %)`;
+}
+
+function figure(value: number | null): string {
+  return value === null ? "" : `${Number(value.toPrecision(4))}`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  if (rows.length === 0) return "None.";
+  const line = (cells: readonly string[]): string => `| ${cells.map(inline).join(" | ")} |`;
+  return [line(head), `|${" --- |".repeat(head.length)}`, ...rows.map(line)].join("\n");
+}
+
+function list(items: readonly string[]): string {
+  return items.length === 0 ? "None." : items.map((item) => `- ${inline(item)}`).join("\n");
+}
+
+/** What people wrote, as one line that is text and nothing else: no row, no heading, no markup comes of it. */
+function inline(text: string): string {
+  return text
+    .replaceAll(/\s+/g, " ")
+    .replaceAll(/[\\|`*_#[\]]/g, (mark) => `\\${mark}`)
+    .replaceAll("<", "&lt;");
+}

@@ -1,0 +1,156 @@
+import type { Decision, IncidentReport, Receipt, RolloutReport, RolloutView, StageReport } from "@bunting/contracts";
+import { nextOpening } from "@bunting/gating";
+import { fromInstant } from "../platform/instant.ts";
+
+/*
+ * The deployment report: a rollout's decisions, read as a story. Pure.
+ */
+
+export interface ReportSources {
+  readonly rollout: RolloutView;
+  /** Those that changed something, oldest first. */
+  readonly decisions: readonly Decision[];
+  readonly omittedDecisionCount: number;
+  /** Who has applied a revision; undefined where that is no longer kept. */
+  readonly receipt: (revision: number) => Receipt | undefined;
+  /** RFC 3339. */
+  readonly now: string;
+}
+
+export function reportOf({ rollout, decisions, omittedDecisionCount, receipt, now }: ReportSources): RolloutReport {
+  return {
+    rollout,
+    generatedAt: now,
+    stages: stagesOf(rollout, decisions),
+    incidents: decisions
+      .filter(isIncident)
+      .map((decision) => incidentOf(decision, { rollout, decisions, receipt, now })),
+    decisions: [...decisions],
+    omittedDecisionCount,
+  };
+}
+
+type Stage = { -readonly [Field in keyof StageReport]: StageReport[Field] };
+
+const NOTHING = { exposureCount: 0, outcomeCount: 0, errorCount: 0, unitCount: 0 };
+
+/** Stage by stage of each attempt, in the order in which they were entered. */
+function stagesOf(rollout: RolloutView, decisions: readonly Decision[]): StageReport[] {
+  const stages: Stage[] = [];
+  const enter = ({ attempt, at }: Decision, stage: number): void => {
+    stages.push({
+      attempt,
+      stage,
+      percent: rollout.plan.stages[stage]?.percent ?? 0,
+      startedAt: at,
+      endedAt: null,
+      outcome: null,
+      bakedSeconds: 0,
+      counts: { canary: NOTHING, control: NOTHING },
+      guardrails: [],
+      signatures: rollout.signatures.filter((each) => attempt === rollout.attempt && each.stage === stage),
+    });
+  };
+  const leave = ({ at }: Decision, outcome: NonNullable<StageReport["outcome"]>): void => {
+    const last = stages.at(-1);
+    if (last) Object.assign(last, { endedAt: at, outcome });
+  };
+  for (const decision of decisions) {
+    const current = stages.at(-1);
+    if (current && isAnalysis(decision) && decision.stage === current.stage && decision.attempt === current.attempt) {
+      const { bakedSeconds, counts, guardrails } = decision;
+      Object.assign(current, { bakedSeconds, counts, guardrails });
+    }
+    switch (decision.action) {
+      case "start":
+      case "retry":
+        enter(decision, 0);
+        break;
+      case "promote":
+        leave(decision, "promoted");
+        enter(decision, (current?.stage ?? -1) + 1);
+        break;
+      case "complete":
+        leave(decision, "completed");
+        break;
+      case "rollback":
+        leave(decision, "rolled_back");
+        break;
+      case "kill":
+        leave(decision, "killed");
+        break;
+      case "abort":
+        leave(decision, "aborted");
+        break;
+      case "none":
+      case "ask_approval":
+      case "pause":
+      case "resume":
+      case "approve":
+      case "reject":
+      case "notify":
+        break;
+    }
+  }
+  const open = stages.at(-1);
+  if (open?.outcome === null && rollout.bakedSeconds > 0) {
+    Object.assign(open, { bakedSeconds: rollout.bakedSeconds, guardrails: rollout.guardrails });
+  }
+  return stages;
+}
+
+/** A look of the controller: a person's command has no verdict. */
+function isAnalysis({ verdict }: Decision): boolean {
+  return verdict !== null;
+}
+
+function isIncident(decision: Decision): boolean {
+  return isAnalysis(decision) && (decision.action === "rollback" || decision.action === "kill");
+}
+
+function incidentOf(
+  decision: Decision,
+  { rollout, decisions, receipt, now }: Pick<ReportSources, "rollout" | "decisions" | "receipt" | "now">,
+): IncidentReport {
+  const { attempt, counts, revision } = decision;
+  const stage = decision.stage ?? 0;
+  const ofStage = decisions.filter(
+    (each) =>
+      each.attempt === attempt && (each.action === "start" || each.action === "retry" || entersBefore(each, stage)),
+  );
+  const startedAt = fromInstant(ofStage.at(-1)?.at ?? decision.at);
+  const failing = decision.guardrails.filter(({ verdict }) => verdict === "fail");
+  const firstFailure = decisions.find(
+    (each) => each.attempt === attempt && each.stage === stage && each.verdict === "fail",
+  );
+  const at = fromInstant(decision.at);
+  const seenAt = Math.min(
+    at,
+    fromInstant(firstFailure?.at ?? decision.at),
+    ...failing.flatMap(({ failingSince }) => (failingSince === null ? [] : [fromInstant(failingSince)])),
+  );
+  const applied = revision === null ? undefined : receipt(revision);
+  const { windows, freezes } = rollout.plan;
+  const opening = windows.length + freezes.length > 0 ? nextOpening({ windows, freezes }, fromInstant(now)) : null;
+  return {
+    decision: decision.id,
+    attempt,
+    stage,
+    percent: rollout.plan.stages[stage]?.percent ?? 0,
+    at: decision.at,
+    guardrails: failing.map(({ id }) => id),
+    because: decision.because,
+    detectSeconds: Math.max(0, seenAt - startedAt) / 1_000,
+    decideSeconds: (at - seenAt) / 1_000,
+    applyMs: applied?.latencyMs?.max ?? null,
+    complete: applied?.complete ?? null,
+    exposureCount: counts.canary.exposureCount,
+    nextOpening: opening?.label ?? null,
+  };
+}
+
+/** Whether this promotion led into the stage: a look names the stage that it left, a person's command the one it led to. */
+function entersBefore(decision: Decision, stage: number): boolean {
+  if (decision.action !== "promote") return false;
+  return decision.stage === (isAnalysis(decision) ? stage - 1 : stage);
+}
