@@ -1,0 +1,581 @@
+import type { RolloutPlanInput } from "@bunting/contracts";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type EvidenceInterval, mergeArms } from "./evidence.ts";
+import { type ArmOptions, arm, FIRST_INTERVAL, inputsOf, intervalsOf, planOf, START } from "./evidence-fixture.ts";
+import { judgeGuardrails, judgeStatistics } from "./judge.ts";
+import type { Judgement, JudgementInputs } from "./judgement.ts";
+import { AttemptStatistics } from "./statistics.ts";
+
+const SEED = 4711;
+
+/** 5 % of 100 requests/s, .5 % errors in both arms. */
+const CANARY: ArmOptions = { exposures: 160, errors: 0 };
+const CONTROL: ArmOptions = { exposures: 3040, errors: 15 };
+const BAD: ArmOptions = { exposures: 160, errors: 40 };
+const ERRORS = { metric: "error_rate", worseThanControl: true } as const;
+
+const judge = (
+  plan: Partial<RolloutPlanInput>,
+  intervals: readonly EvidenceInterval[],
+  changes: Partial<JudgementInputs> = {},
+): Judgement => judgeGuardrails(inputsOf(planOf(plan), intervals, changes));
+
+const causeOf = ({ verdict, cause, failure }: Judgement): string => failure?.by ?? cause ?? verdict;
+
+describe("GA-31 the first of these that holds is the verdict", () => {
+  const errors: Partial<RolloutPlanInput> = { guardrails: [ERRORS] };
+  const limit: Partial<RolloutPlanInput> = { guardrails: [{ metric: "error_rate", max: 0.01 }] };
+  const healthy = intervalsOf(60, CANARY, CONTROL);
+  const latest = (canary: ArmOptions | null, control: ArmOptions | null, count = 6): readonly EvidenceInterval[] => [
+    ...healthy.slice(0, 60 - count),
+    ...intervalsOf(count, canary, control, { from: 60 - count }),
+  ];
+  const now = (seconds: number): Partial<JudgementInputs> => ({ now: START + seconds * 1000 });
+  const rows: readonly (readonly [
+    expected: string,
+    plan: Partial<RolloutPlanInput>,
+    intervals: readonly EvidenceInterval[],
+    changes?: Partial<JudgementInputs>,
+  ])[] = [
+    ["breakers", errors, healthy, { breakers: { openInstanceCount: 2, canaryInstanceCount: 9 } }],
+    ["breakers", errors, healthy, { breakers: { openInstanceCount: 1, canaryInstanceCount: 1 } }],
+    ["pass", errors, healthy, { breakers: { openInstanceCount: 1, canaryInstanceCount: 9 } }],
+    ["gross_failure", errors, latest(BAD, CONTROL)],
+    ["merged", errors, intervalsOf(60, { exposures: 160, errors: 4 }, CONTROL)],
+    ["absolute", limit, intervalsOf(60, { exposures: 160, errors: 4 }, CONTROL)],
+    ["environment", limit, intervalsOf(60, { exposures: 160, errors: 6 }, { exposures: 3040, errors: 118 })],
+    ["no_data", errors, healthy.slice(0, 40), now(600)],
+    ["no_data", errors, [], now(600)],
+    ["no_data", errors, intervalsOf(60, null, null), now(600)],
+    ["no_data", errors, [...healthy.slice(0, 50), ...intervalsOf(10, CANARY, null, { from: 50 })]],
+    ["no_data", { ...errors, onNoData: "rollback" }, intervalsOf(78, null, CONTROL), now(800)],
+    ["sample_ratio_mismatch", errors, intervalsOf(60, null, CONTROL)],
+    ["sample_ratio_mismatch", errors, intervalsOf(60, { exposures: 120 }, CONTROL)],
+    ["sample_ratio_mismatch", errors, intervalsOf(60, { exposures: 220, errors: 1 }, CONTROL)],
+    ["measurement_error", { guardrails: [ERRORS, QUERY] }, healthy, sample({ at: START, error: "503" })],
+    ["no_data", { guardrails: [ERRORS, QUERY] }, healthy],
+    ["guardrail", { guardrails: [ERRORS, QUERY] }, healthy, sample({ at: START + 600_000, value: 3 })],
+    [
+      "guardrail_hold",
+      { guardrails: [ERRORS, { ...QUERY, onFail: "hold" }] },
+      healthy,
+      sample({ at: START + 600_000, value: 3 }),
+    ],
+    [
+      "suspect",
+      errors,
+      [...intervalsOf(40, CANARY, CONTROL), ...intervalsOf(7, { exposures: 160, errors: 4 }, CONTROL, { from: 40 })],
+    ],
+    ["insufficient_data", errors, intervalsOf(1, { exposures: 90 }, { exposures: 1710 })],
+    ["insufficient_data", errors, intervalsOf(60, { exposures: 160, groups: 19 }, CONTROL)],
+    ["baking", errors, intervalsOf(20, CANARY, CONTROL)],
+    ["inconclusive", errors, intervalsOf(31, { exposures: 160, errors: 1 }, CONTROL)],
+    ["pass", errors, healthy],
+  ];
+
+  it.each(rows)("%s (row %#)", (expected, plan, intervals, changes) => {
+    const judgement = judge(plan, intervals, changes);
+    expect(causeOf(judgement), judgement.because).toBe(expected);
+    expect(judgement.findings[0]).toMatchObject({ verdict: judgement.verdict, cause: judgement.cause });
+    expect(judgement.failure === null).toBe(judgement.verdict !== "fail");
+    expect(judgement.promotedBy === null).toBe(judgement.verdict !== "pass");
+    expect(judgement.waitsFor.length > 0).toBe(judgement.verdict !== "pass");
+  });
+
+  it("records what held besides", () => {
+    const judgement = judge(errors, latest(BAD, CONTROL), {
+      breakers: { openInstanceCount: 3, canaryInstanceCount: 3 },
+    });
+    expect(judgement.findings.map(({ verdict }) => verdict).slice(0, 3)).toEqual(["fail", "fail", "fail"]);
+    expect(judgement.grossFailure).toBe(true);
+  });
+});
+
+describe("GA-2 an interval counts once everybody has had the time to report it", () => {
+  const plan = { guardrails: [ERRORS] };
+  const intervals = intervalsOf(60, { exposures: 160, errors: 4 }, CONTROL);
+
+  it("and not while reports are coming in", () => {
+    const { now } = inputsOf(planOf(plan), intervals);
+    expect(judge(plan, intervals).judgedThrough).toBe(FIRST_INTERVAL + 59);
+    expect(judge(plan, intervals, { now: now - 1 }).judgedThrough).toBe(FIRST_INTERVAL + 58);
+  });
+
+  it("except for a gross failure, which nobody waits for", () => {
+    const running = intervalsOf(1, { exposures: 40, errors: 40 }, CONTROL);
+    expect(causeOf(judge(plan, running, { now: START + 3000 }))).toBe("gross_failure");
+  });
+});
+
+describe("GA-1 evidence merges by addition", () => {
+  it("in any order of intervals and of reports", () => {
+    const plan = { guardrails: [ERRORS, { metric: "latency_p99", maxIncreasePercent: 25 } as const] };
+    const latencies = [
+      [80, 150],
+      [300, 3],
+    ] as const;
+    const some = intervalsOf(40, { exposures: 160, errors: 1, latencies }, { exposures: 3040, errors: 15, latencies });
+    const others = intervalsOf(
+      40,
+      { exposures: 170, errors: 0, latencies },
+      { exposures: 3030, errors: 17, latencies },
+    );
+    const merged = (first: readonly EvidenceInterval[], second: readonly EvidenceInterval[]): EvidenceInterval[] =>
+      first.map((interval, index) => ({
+        ...interval,
+        canary: mergeArms([interval.canary, null, second[index]?.canary ?? null]),
+        control: mergeArms([interval.control, second[index]?.control ?? null]),
+      }));
+    const expected = judge(plan, merged(some, others));
+    expect(expected.counts.canary).toMatchObject({ outcomeCount: 40 * 330, errorCount: 40 });
+    expect(text(judge(plan, merged(others, some)))).toBe(text(expected));
+    expect(text(judge(plan, merged(some, others).toReversed()))).toBe(text(expected));
+  });
+});
+
+describe("GA-3 the same intervals give the same bytes", () => {
+  it("whether statistics were kept from look to look or made anew", () => {
+    const plan = planOf({
+      stages: [{ percent: 5 }, { percent: 50, guardrails: [{ metric: "latency_p50", maxIncreasePercent: 10 }] }],
+      guardrails: [
+        { metric: "error_rate", worseThanControl: true, max: 0.02 },
+        { metric: "latency_p99", maxMs: 500, maxIncreasePercent: 25 },
+        { metric: "conversion", kind: "ratio", minPercentOfControl: 50 },
+      ],
+    });
+    const errorCounts = fc.array(fc.tuple(fc.nat(3), fc.nat(30), fc.boolean()), { minLength: 2, maxLength: 70 });
+    fc.assert(
+      fc.property(errorCounts, fc.nat(69), (history, change) => {
+        const intervals = history.map(([canaryErrors, controlErrors, slow], index) => ({
+          interval: FIRST_INTERVAL + index,
+          stage: index < change ? 0 : 1,
+          canary: arm({
+            exposures: 160,
+            errors: canaryErrors,
+            conversions: 8,
+            latencies: [
+              [80, 158],
+              [slow ? 900 : 200, 2],
+            ],
+          }),
+          control: arm({
+            exposures: 3040,
+            errors: controlErrors,
+            conversions: 150,
+            latencies: [
+              [80, 3000],
+              [200, 40],
+            ],
+          }),
+        }));
+        const kept = new AttemptStatistics(plan);
+        let latest = "";
+        for (const [index, interval] of intervals.entries()) {
+          const seen = intervals.slice(0, index + 1);
+          kept.add(interval);
+          latest = text(judgeStatistics(kept, inputsOf(plan, seen, { stage: interval.stage })));
+        }
+        const anew = judgeGuardrails(inputsOf(plan, intervals, { stage: intervals.at(-1)?.stage ?? 0 }));
+        expect(latest).toBe(text(anew));
+      }),
+      { seed: SEED, numRuns: 30 },
+    );
+  });
+
+  it("and an interval that came late counts as if it had been on time", () => {
+    const plan = { guardrails: [ERRORS] };
+    const intervals = intervalsOf(60, { exposures: 160, errors: 2 }, CONTROL);
+    const late = [...intervals.filter((_, index) => index !== 20), ...intervals.filter((_, index) => index === 20)];
+    expect(text(judge(plan, late))).toBe(text(judge(plan, intervals)));
+  });
+});
+
+describe("GA-14 one broken user is no regression", () => {
+  const plan = { guardrails: [{ metric: "error_rate", worseThanControl: true, max: 0.01 } as const] };
+  const errorsIn = (errorGroups: number): readonly EvidenceInterval[] =>
+    intervalsOf(50, { exposures: 160, errors: 1 }, CONTROL).map((interval, index) => ({
+      ...interval,
+      canary: arm({ exposures: 160, errors: index % 2 === 0 ? 3 : 2, errorGroups: 1 }),
+      ...(errorGroups === 1 ? {} : { canary: rotated(index % errorGroups, index % 2 === 0 ? 3 : 2) }),
+    }));
+  const rotated = (group: number, errors: number): EvidenceInterval["canary"] => {
+    const evidence = arm({ exposures: 160, errors });
+    const counts = new Float64Array(32);
+    counts[group] = errors;
+    return { ...evidence, groups: { ...evidence.groups, errorCount: counts, unitErrorCount: counts } };
+  };
+
+  it("however many errors one group of users has", () => {
+    expect(judge(plan, errorsIn(1)).verdict).not.toBe("fail");
+  });
+
+  it("and the same errors spread over 25 groups roll back", () => {
+    expect(judge(plan, errorsIn(25)).verdict).toBe("fail");
+  });
+});
+
+describe("GA-16 a limit that both arms exceed is the environment's fault", () => {
+  const plan = { guardrails: [{ metric: "error_rate", max: 0.01 } as const] };
+
+  it("holds while it lasts, and not for ever after", () => {
+    const both = intervalsOf(30, { exposures: 160, errors: 6 }, { exposures: 3040, errors: 118 });
+    expect(causeOf(judge(plan, both))).toBe("environment");
+    const over = [...both, ...intervalsOf(60, CANARY, CONTROL, { from: 30 })];
+    expect(causeOf(judge(plan, over))).not.toBe("environment");
+    expect(judge(plan, over).verdict).not.toBe("fail");
+  });
+});
+
+describe("GA-33 a pass needs everything at once", () => {
+  const plan = { guardrails: [ERRORS] };
+  const healthy = intervalsOf(60, CANARY, CONTROL);
+
+  it("says by what it was reached, and waits for nothing", () => {
+    expect(judge(plan, healthy)).toMatchObject({ verdict: "pass", promotedBy: "evidence", waitsFor: [], cause: null });
+  });
+
+  it("counts the bake in evidence received, not in time passed", () => {
+    const gap = [...intervalsOf(10, CANARY, CONTROL), ...intervalsOf(10, CANARY, CONTROL, { from: 60 })];
+    expect(judge(plan, gap)).toMatchObject({ bakedSeconds: (10 + 3 + 9) * 10, cause: "baking" });
+  });
+
+  it("takes a gap of two intervals for low traffic", () => {
+    const sparse = healthy.filter((_, index) => index % 3 === 0);
+    expect(judge(plan, sparse).bakedSeconds).toBe((1 + 19 * 3) * 10);
+  });
+
+  it("asks for samples in each arm", () => {
+    const rare = { ...plan, minSamples: 20_000, stages: [{ percent: 50 }, { percent: 100 }] };
+    const idleControl = intervalsOf(60, { exposures: 1000, errors: 5 }, { exposures: 300, errors: 1 });
+    expect(judge(rare, idleControl).waitsFor.join()).toContain("control has 18000 of 20000 outcomes");
+  });
+
+  it("does not take what an earlier stage proved", () => {
+    const earlier = intervalsOf(60, CANARY, CONTROL);
+    const fresh = intervalsOf(
+      40,
+      { exposures: 1600, errors: 8 },
+      { exposures: 1600, errors: 8 },
+      { stage: 1, from: 60 },
+    );
+    const stages = [{ percent: 5 }, { percent: 50 }, { percent: 100 }];
+    const entered = { stage: 1, stageStartedAt: START + 600_000 };
+    const few = judge({ ...plan, stages }, [...earlier, ...fresh.slice(0, 2)], entered);
+    expect(few).toMatchObject({ cause: "baking", bakedSeconds: 20, counts: { canary: { exposureCount: 3200 } } });
+    expect(few.guardrails[0]?.logNonInferiority).toBeLessThan(3);
+  });
+
+  it("is not given for a metric that nobody ever reported", () => {
+    const conversion = {
+      guardrails: [ERRORS, { metric: "conversion", kind: "ratio", minPercentOfControl: 50 } as const],
+    };
+    const judgement = judge(conversion, healthy, { now: START + 3_600_000, stageStartedAt: START - 3_000_000 });
+    expect(judgement.verdict).toBe("hold");
+    expect(judge(conversion, healthy).cause).toBe("no_data");
+  });
+
+  it("needs exposures where no guardrail counts anything", () => {
+    expect(judge({ minSamples: 1 }, intervalsOf(60, null, CONTROL)).verdict).toBe("hold");
+    expect(judge({}, healthy)).toMatchObject({ verdict: "pass", promotedBy: "evidence" });
+    expect(causeOf(judge({ minSamples: 100_000 }, healthy))).toBe("insufficient_data");
+  });
+});
+
+describe("GA-34 the margin follows from the harm that the next stage may do", () => {
+  it.each([
+    { percent: 1, next: 5, margin: 6 },
+    { percent: 5, next: 25, margin: 2 },
+    { percent: 25, next: 50, margin: 1.5 },
+    { percent: 50, next: 100, margin: 1.25 },
+  ])("$percent % to $next %: an equal canary passes, one at $margin times does not", ({ percent, next, margin }) => {
+    const plan = { guardrails: [ERRORS], stages: [{ percent }, { percent: next }] };
+    const arms = (rateRatio: number): readonly EvidenceInterval[] =>
+      intervalsOf(
+        150,
+        { exposures: 100 * percent, errors: (percent * rateRatio) / 2 },
+        { exposures: 100 * (100 - percent), errors: (100 - percent) / 2 },
+      ).map(({ canary, control, ...interval }) => ({ ...interval, canary: canary && { ...canary }, control }));
+    expect(judge(plan, arms(1)).verdict).toBe("pass");
+    expect(judge(plan, arms(margin)).verdict).not.toBe("pass");
+  });
+
+  it("takes either proof, of no more errors than the margin or of fewer than the limit", () => {
+    const none = intervalsOf(60, { exposures: 320 }, { exposures: 6080 });
+    expect(judge({ guardrails: [ERRORS] }, none).cause).toBe("inconclusive");
+    expect(judge({ guardrails: [{ ...ERRORS, max: 0.01 }] }, none).verdict).toBe("pass");
+  });
+});
+
+describe("GA-35 a stage that takes too long passes without proof, if nothing speaks against it", () => {
+  const few = intervalsOf(200, { exposures: 20 }, { exposures: 380, errors: 0 });
+  const tiny = few.map((interval, index) => ({
+    ...interval,
+    control: arm({ exposures: 380, errors: index % 40 === 0 ? 1 : 0 }),
+  }));
+  const plan = { guardrails: [ERRORS] };
+
+  it("after maxStageSeconds and not before, and says so", () => {
+    expect(judge(plan, tiny, { stageStartedAt: START })).toMatchObject({ verdict: "pass", promotedBy: "elapsed" });
+    expect(judge(plan, tiny.slice(0, 150)).cause).toBe("inconclusive");
+  });
+
+  it("not if the plan switches it off", () => {
+    expect(judge({ ...plan, maxStageSeconds: null }, tiny).cause).toBe("inconclusive");
+  });
+
+  it("not without data, nor with a rate beyond the margin as measured", () => {
+    expect(judge(plan, [], { now: START + 3_600_000 }).verdict).toBe("hold");
+    const worse = tiny.map((interval, index) => ({
+      ...interval,
+      canary: arm({ exposures: 20, errors: index % 100 === 0 ? 1 : 0 }),
+    }));
+    expect(judge(plan, worse).verdict).toBe("hold");
+  });
+});
+
+describe("GA-36 decideBy threshold: limits by the values as measured", () => {
+  const threshold = (guardrails: NonNullable<RolloutPlanInput["guardrails"]>): Partial<RolloutPlanInput> => ({
+    decideBy: "threshold",
+    guardrails,
+    stages: [{ percent: 5, bakeSeconds: 0 }, { percent: 100 }],
+  });
+  const errorLimit = threshold([{ metric: "error_rate", max: 0.01 }]);
+  const latencyLimit = threshold([{ metric: "latency_p99", maxMs: 500, maxIncreasePercent: 25 }]);
+  const one = (canary: ArmOptions, control: ArmOptions): readonly EvidenceInterval[] => intervalsOf(1, canary, control);
+  const latency = (canaryMs: number, controlMs: number): readonly EvidenceInterval[] =>
+    one({ exposures: 1000, latencies: [[canaryMs, 1000]] }, { exposures: 19_000, latencies: [[controlMs, 19_000]] });
+
+  it.each([
+    ["rate exactly .01", errorLimit, one({ exposures: 1000, errors: 10 }, { exposures: 19_000, errors: 19 }), "pass"],
+    [
+      "rate just above .01",
+      errorLimit,
+      one({ exposures: 1000, errors: 11 }, { exposures: 19_000, errors: 19 }),
+      "fail",
+    ],
+    ["15 errors of 10,000", errorLimit, one({ exposures: 10_000, errors: 15 }, { exposures: 190_000 }), "pass"],
+    ["5 errors of 100", errorLimit, one({ exposures: 100, errors: 5 }, { exposures: 1900 }), "fail"],
+    ["p99 exactly 500 ms", latencyLimit, latency(500, 480), "pass"],
+    ["p99 of 520 ms", latencyLimit, latency(520, 480), "fail"],
+    ["increase exactly 25 %, from 180 ms", latencyLimit, latency(225, 180), "pass"],
+    ["increase exactly 25 %, from 200 ms", latencyLimit, latency(250, 200), "pass"],
+    ["increase of 30 %", latencyLimit, latency(260, 200), "fail"],
+    ["the fixture: 200 ms against 180 ms", latencyLimit, latency(200, 180), "pass"],
+    [
+      "a control without latency",
+      latencyLimit,
+      one({ exposures: 1000, latencies: [[200, 1000]] }, { exposures: 19_000, latencies: [[0, 19_000]] }),
+      "pass",
+    ],
+    ["99 requests", errorLimit, one({ exposures: 99, errors: 9 }, { exposures: 1900 }), "hold"],
+    ["100 requests", errorLimit, one({ exposures: 100, errors: 1 }, { exposures: 1900 }), "pass"],
+    [
+      "99 requests in the control",
+      { ...errorLimit, stages: [{ percent: 50, bakeSeconds: 0 }] },
+      one({ exposures: 100, errors: 9 }, { exposures: 99 }),
+      "hold",
+    ],
+  ] as const)("%s: %o", (_, plan, intervals, expected) => {
+    const judgement = judge(plan, intervals);
+    expect(judgement.verdict, judgement.because).toBe(expected);
+    if (expected === "hold") expect(judgement.cause).toBe("insufficient_data");
+  });
+
+  it("holds instead of failing where the guardrail says so, and alerts where it says that", () => {
+    const bad = one({ exposures: 1000, errors: 50 }, { exposures: 19_000 });
+    expect(judge(threshold([{ metric: "error_rate", max: 0.01, onFail: "hold" }]), bad).cause).toBe("guardrail_hold");
+    const alert = judge(threshold([{ metric: "error_rate", max: 0.01, onFail: "alert" }]), bad);
+    expect(alert).toMatchObject({ verdict: "pass", alerts: ["error_rate"], promotedBy: "threshold" });
+    const kill = judge(threshold([{ metric: "error_rate", max: 0.01, onFail: "kill" }]), bad);
+    expect(kill.failure).toEqual({ by: "guardrail", action: "kill", guardrails: ["error_rate"] });
+  });
+
+  it("fails at a limit that is exclusive", () => {
+    const exclusive = threshold([{ metric: "error_rate", max: 0.01, exclusive: true }]);
+    expect(judge(exclusive, one({ exposures: 1000, errors: 10 }, { exposures: 19_000 })).verdict).toBe("fail");
+    const slow = threshold([{ metric: "latency_p99", maxMs: 500, exclusive: true }]);
+    expect(judge(slow, latency(500, 480)).verdict).toBe("fail");
+  });
+
+  it("looks at the latest analysis interval once that has enough samples", () => {
+    const recovered = [
+      ...intervalsOf(12, { exposures: 160, errors: 10 }, CONTROL),
+      ...intervalsOf(6, CANARY, CONTROL, { from: 12 }),
+    ];
+    expect(judge(errorLimit, recovered).verdict).toBe("pass");
+  });
+});
+
+describe("GA-37 forSeconds: a failure counts once it has lasted", () => {
+  const plan = { guardrails: [{ metric: "latency_p95", maxMs: 2000, forSeconds: 300 } as const] };
+  const slow = (count: number): readonly EvidenceInterval[] =>
+    intervalsOf(count, { exposures: 160, latencies: [[3000, 160]] }, { exposures: 3040, latencies: [[80, 3040]] });
+  const look = (intervals: readonly EvidenceInterval[], since: ReadonlyMap<string, number>): Judgement =>
+    judge(plan, intervals, { failingSince: since });
+
+  it("from the first look that failed, without a break", () => {
+    let since: ReadonlyMap<string, number> = new Map();
+    const verdicts: string[] = [];
+    for (let count = 1; count <= 40; count += 1) {
+      const judgement = look(slow(count), since);
+      since = judgement.failingSince;
+      verdicts.push(judgement.verdict);
+    }
+    const first = verdicts.indexOf("fail");
+    expect(first).toBeGreaterThanOrEqual(30);
+    expect(first).toBeLessThanOrEqual(33);
+    expect(verdicts.slice(0, first)).not.toContain("pass");
+    expect(verdicts.slice(first)).not.toContain("hold");
+  });
+
+  it("and begins anew after a minute within the limit", () => {
+    const spike = [
+      ...slow(6),
+      ...intervalsOf(
+        7,
+        { exposures: 160, latencies: [[80, 160]] },
+        { exposures: 3040, latencies: [[80, 3040]] },
+        { from: 6 },
+      ),
+    ];
+    expect(look(slow(6), new Map()).failingSince.has("latency_p95")).toBe(true);
+    expect(look(spike, new Map([["latency_p95", START]])).failingSince.size).toBe(0);
+  });
+});
+
+const QUERY = { source: "prometheus", query: "up", max: 0.02 } as const;
+
+function sample(one: { at: number; value: number | null } | { at: number; error: string }): Partial<JudgementInputs> {
+  return { samples: new Map([["prometheus-1", one]]) };
+}
+
+describe("GA-38 values from outside", () => {
+  const healthy = intervalsOf(60, CANARY, CONTROL);
+  const at = START + 610_000;
+  const plan = { guardrails: [ERRORS, QUERY] };
+
+  it.each([
+    ["a value at its limit passes", sample({ at, value: 0.02 }), "pass", null],
+    ["a value beyond it fails", sample({ at, value: 0.021 }), "fail", null],
+    ["a query that fails holds", sample({ at, error: "timeout" }), "hold", "measurement_error"],
+    ["a query that gives no number holds", sample({ at, value: Number.NaN }), "hold", "measurement_error"],
+    ["an empty answer holds", sample({ at, value: null }), "hold", "no_data"],
+    ["an old answer holds, even a bad one", sample({ at: at - 200_000, value: 7 }), "hold", "no_data"],
+    ["an answer from the future is one of now", sample({ at: at + 3_600_000, value: 0 }), "pass", null],
+  ] as const)("%s", (_, changes, verdict, cause) => {
+    expect(judge(plan, healthy, { ...changes, now: at })).toMatchObject({ verdict, cause });
+  });
+
+  it("begin their grace anew after a look without a value", () => {
+    const patient = { guardrails: [ERRORS, { ...QUERY, forSeconds: 300 }] };
+    const failing = judge(patient, healthy, { ...sample({ at, value: 1 }), now: at });
+    expect(failing).toMatchObject({ verdict: "hold", cause: "suspect" });
+    expect([...failing.failingSince]).toEqual([["prometheus-1", at]]);
+    const lost = judge(patient, healthy, {
+      ...sample({ at, error: "503" }),
+      now: at,
+      failingSince: failing.failingSince,
+    });
+    expect(lost).toMatchObject({ verdict: "hold", cause: "measurement_error" });
+    expect(lost.failingSince.size).toBe(0);
+    const long = judge(patient, healthy, {
+      ...sample({ at, value: 1 }),
+      now: at,
+      failingSince: new Map([["prometheus-1", at - 300_000]]),
+    });
+    expect(long.failure).toEqual({ by: "guardrail", action: "rollback", guardrails: ["prometheus-1"] });
+  });
+
+  it("are gauges too, with an age and a least value", () => {
+    const gauge = {
+      guardrails: [ERRORS, { metric: "lighthouse", kind: "gauge", min: 90, maxAgeSeconds: 60 } as const],
+    };
+    const posted = (value: number, age: number): Partial<JudgementInputs> => ({
+      now: at,
+      samples: new Map([["lighthouse", { at: at - age * 1000, value }]]),
+    });
+    expect(judge(gauge, healthy, posted(90, 60)).verdict).toBe("pass");
+    expect(judge(gauge, healthy, posted(89, 0)).verdict).toBe("fail");
+    expect(judge(gauge, healthy, posted(89, 61)).cause).toBe("no_data");
+  });
+});
+
+describe("GA-39 informational guardrails and alerts tell, and do nothing else", () => {
+  const bad = intervalsOf(60, { exposures: 160, errors: 4 }, CONTROL);
+
+  it.each([{ required: false }, { onFail: "alert" as const }])("%o", (changes) => {
+    const judgement = judge({ guardrails: [{ ...ERRORS, ...changes }] }, bad);
+    expect(judgement).toMatchObject({ verdict: "pass", alerts: ["error_rate"], mergedLogEvidence: 0 });
+    expect(judgement.guardrails[0]).toMatchObject({ verdict: "fail" });
+    const silent = judge({ guardrails: [{ ...QUERY, ...changes }] }, intervalsOf(60, CANARY, CONTROL));
+    expect(silent.verdict).toBe("pass");
+  });
+});
+
+describe("GA-40 at 100 % absolute limits act alone", () => {
+  const stages = [{ percent: 100 }];
+  const plan = { stages, guardrails: [{ metric: "error_rate", max: 0.01, worseThanControl: true } as const] };
+
+  it("pass without a control once the bake is over", () => {
+    const judgement = judge(plan, intervalsOf(60, { exposures: 3200, errors: 16 }, null));
+    expect(judgement).toMatchObject({ verdict: "pass", sampleRatio: { logEvidence: null, mismatch: false } });
+  });
+
+  it("fail without one, for there is nobody to blame instead", () => {
+    const judgement = judge(plan, intervalsOf(20, { exposures: 3200, errors: 64 }, null));
+    expect(judgement.failure).toMatchObject({ by: "absolute", guardrails: ["error_rate"] });
+  });
+
+  it("hold in silence, and roll back only if the plan says so", () => {
+    const look = { now: START + 700_000 };
+    expect(judge(plan, [], look).cause).toBe("no_data");
+    expect(judge({ ...plan, onNoData: "rollback" }, [], look).failure?.by).toBe("no_data");
+  });
+});
+
+describe("GA-30 several guardrails share one budget", () => {
+  it("name whose evidence it was, largest first", () => {
+    const plan = {
+      guardrails: [
+        ERRORS,
+        { metric: "latency_p99", maxIncreasePercent: 25, onFail: "kill" } as const,
+        { metric: "conversion", kind: "ratio", minPercentOfControl: 90 } as const,
+      ],
+    };
+    const slow = intervalsOf(
+      60,
+      { exposures: 160, conversions: 8, latencies: [[200, 160]] },
+      {
+        exposures: 3040,
+        errors: 15,
+        conversions: 152,
+        latencies: [
+          [80, 3000],
+          [160, 40],
+        ],
+      },
+    );
+    const judgement = judge(plan, slow);
+    expect(judgement.failure).toEqual({ by: "merged", action: "kill", guardrails: ["latency_p99"] });
+    expect(judgement.contributions.map(({ id }) => id)[0]).toBe("latency_p99");
+    expect(judgement.guardrails.map(({ verdict }) => verdict)).toEqual(["pass", "fail", "hold"]);
+  });
+
+  it("find fewer conversions", () => {
+    const plan = { guardrails: [{ metric: "conversion", kind: "ratio", minPercentOfControl: 50 } as const] };
+    const fewer = intervalsOf(100, { exposures: 160, conversions: 1 }, { exposures: 3040, conversions: 152 });
+    expect(judge(plan, fewer).failure?.by).toBe("merged");
+  });
+
+  it("and a hold guardrail spends nothing of it", () => {
+    const bad = intervalsOf(60, { exposures: 160, errors: 4 }, CONTROL);
+    const judgement = judge({ guardrails: [{ ...ERRORS, onFail: "hold" }] }, bad);
+    expect(judgement).toMatchObject({ verdict: "hold", cause: "guardrail_hold", mergedLogEvidence: 0 });
+  });
+});
+
+/** Maps are written as their entries. */
+function text(judgement: Judgement): string {
+  return JSON.stringify({ ...judgement, failingSince: [...judgement.failingSince] });
+}
