@@ -1,6 +1,7 @@
 import path from "node:path";
 import { z } from "zod";
 import { LOG_LEVELS, type LogLevel } from "./ops/log.ts";
+import { parseAllowedHost } from "./webhooks/address.ts";
 
 /** Everything that can be set from outside. */
 export interface Config {
@@ -12,8 +13,15 @@ export interface Config {
   readonly logFormat: "auto" | "json" | "text";
   readonly trustedProxies: number;
   readonly tokenPepper: string | null;
+  /** Seals the secrets of webhooks; null: the key in the data folder. */
+  readonly secretKey: string | null;
+  /** `host:port` pairs that requests of the server may go to though they are private or not https. */
+  readonly outgoingAllow: ReadonlySet<string>;
   readonly metricsOpen: boolean;
   readonly docs: boolean;
+  readonly prometheusUrl: string | null;
+  readonly prometheusAuthorization: string | null;
+  readonly prometheusAuthorizationFile: string | null;
   /** What was found strange but not wrong: to be logged at the start. */
   readonly warnings: readonly string[];
 }
@@ -40,6 +48,9 @@ const whole = (minimum: number, maximum: number) =>
 const onOrOff = z
   .enum(["on", "off", "true", "false", "1", "0"])
   .transform((text) => ["on", "true", "1"].includes(text));
+
+/** A header's value that names its scheme: control characters are none of it. */
+export const AUTHORIZATION = /^(?:Bearer|Basic) [\x21-\x7e]+$/;
 
 /** The one table: docs/reference/configuration.md shows it, and a test holds the two together. */
 export const SETTINGS: { readonly [Name in keyof Values]: Setting<Values[Name]> } = {
@@ -118,6 +129,35 @@ export const SETTINGS: { readonly [Name in keyof Values]: Setting<Values[Name]> 
       .optional()
       .transform((pepper) => pepper ?? null),
   },
+  secretKey: {
+    variable: "BUNTING_SECRET_KEY",
+    default: "",
+    meaning:
+      "Key that encrypts the addresses and secrets of webhooks in the database: long and random, as `openssl rand -base64 32` " +
+      "makes it. Left out, a key is kept in the file `secret.key` of the data folder. What was encrypted under one key does " +
+      "not open under another.",
+    expected: "at least 32 characters",
+    schema: z
+      .string()
+      .min(32)
+      .optional()
+      .transform((key) => key ?? null),
+  },
+  outgoingAllow: {
+    variable: "BUNTING_OUTGOING_ALLOW",
+    default: "",
+    meaning:
+      "Where requests of the server may go beside public https addresses: exact `host:port` pairs, separated by commas, such " +
+      "as `hooks.internal:8443,10.0.0.5:9090`. There, http and private addresses are allowed too.",
+    expected: "host:port pairs, separated by commas, such as hooks.internal:8443,[fd00::5]:9090",
+    schema: z
+      .string()
+      .default("")
+      .transform((text) => text.split(",").map((pair) => pair.trim()))
+      .transform((pairs) => pairs.filter((pair) => pair !== "").map(parseAllowedHost))
+      .refine((hosts) => hosts.every((host) => host !== null))
+      .transform((hosts): ReadonlySet<string> => new Set(hosts.filter((host) => host !== null))),
+  },
   metricsOpen: {
     variable: "BUNTING_METRICS_OPEN",
     default: "off",
@@ -132,6 +172,42 @@ export const SETTINGS: { readonly [Name in keyof Values]: Setting<Values[Name]> 
     expected: "on or off",
     schema: onOrOff.default(true),
   },
+  prometheusUrl: {
+    variable: "BUNTING_PROMETHEUS_URL",
+    default: "",
+    meaning:
+      'The Prometheus that guardrails with `source: "prometheus"` are asked of. Only this address is ever asked, whatever a plan ' +
+      "says; without it such guardrails hold.",
+    expected: "an address such as http://prometheus.internal:9090, without a password, a query or a fragment",
+    schema: z
+      .string()
+      .refine(isBaseUrl)
+      .transform((text) => new URL(text).href.replace(/\/+$/, ""))
+      .optional()
+      .transform((url) => url ?? null),
+  },
+  prometheusAuthorization: {
+    variable: "BUNTING_PROMETHEUS_AUTHORIZATION",
+    default: "",
+    meaning: "What is sent to Prometheus as the header Authorization.",
+    expected: "`Bearer` or `Basic`, a blank, and the credentials",
+    schema: z
+      .string()
+      .regex(AUTHORIZATION)
+      .optional()
+      .transform((value) => value ?? null),
+  },
+  prometheusAuthorizationFile: {
+    variable: "BUNTING_PROMETHEUS_AUTHORIZATION_FILE",
+    default: "",
+    meaning: "A file that holds the same, read anew at each query. Not together with the variable.",
+    expected: "a file",
+    schema: z
+      .string()
+      .transform((file) => path.resolve(file))
+      .optional()
+      .transform((file) => file ?? null),
+  },
 };
 
 /** Whether a text is an http or https address and nothing beside: no path, no query, nobody's password. */
@@ -139,6 +215,13 @@ function isOrigin(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, pathname, search, hash, username, password } = new URL(text);
   return /^https?:$/.test(protocol) && pathname === "/" && `${search}${hash}${username}${password}` === "";
+}
+
+/** Whether a text is an http or https address that a path can be appended to. */
+function isBaseUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, search, hash, username, password } = new URL(text);
+  return /^https?:$/.test(protocol) && `${search}${hash}${username}${password}` === "" && !/[?#@]/.test(text);
 }
 
 /** A setting that cannot be used. The message names each variable and what to write instead; values are not repeated. */
@@ -168,9 +251,17 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     logFormat: read("logFormat"),
     trustedProxies: read("trustedProxies"),
     tokenPepper: read("tokenPepper"),
+    secretKey: read("secretKey"),
+    outgoingAllow: read("outgoingAllow"),
     metricsOpen: read("metricsOpen"),
     docs: read("docs"),
+    prometheusUrl: read("prometheusUrl"),
+    prometheusAuthorization: read("prometheusAuthorization"),
+    prometheusAuthorizationFile: read("prometheusAuthorizationFile"),
   };
+  if (values.prometheusAuthorization && values.prometheusAuthorizationFile) {
+    problems.push("BUNTING_PROMETHEUS_AUTHORIZATION must be empty where BUNTING_PROMETHEUS_AUTHORIZATION_FILE is set.");
+  }
   if (problems.length === 0 && values.metricsOpen && !isLoopback(values.host)) {
     problems.push(
       "BUNTING_METRICS_OPEN must be off unless BUNTING_HOST is 127.0.0.1, ::1 or localhost: give Prometheus a viewer token.",

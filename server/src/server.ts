@@ -39,13 +39,18 @@ import { exposureRoutes } from "./telemetry/exposure-routes.ts";
 import { openTelemetry } from "./telemetry/telemetry.ts";
 import { Authenticator } from "./tokens/authenticator.ts";
 import { tokenRoutes } from "./tokens/routes.ts";
+import { Deliverer } from "./webhooks/deliverer.ts";
+import { createOutgoing } from "./webhooks/outgoing.ts";
+import { webhookRoutes } from "./webhooks/routes.ts";
+import { createWebhookMetrics, observeOutbox } from "./webhooks/webhook-metrics.ts";
 
 /*
  * How the parts fit together. Below a change goes left to right:
  *
  *   routes (http, parse and answer) -> ledger (decide, commit) -> hub (frame, broadcast) -> SDKs
  *
- * and what SDKs say comes back through the hub: acks become receipts, batches go to telemetry. The controller reads there what
+ * and what SDKs say comes back through the hub: acks become receipts, batches go to telemetry. What people are told is part of
+ * the commit too: it goes ledger -> outbox (in the database) -> deliverer -> webhooks. The controller reads there what
  * became of a rollout, and asks the ledger for what follows.
  */
 
@@ -82,9 +87,10 @@ const API_VERSION = "1.0.0";
 /** @throws StartupError */
 export function createServer(deps: ServerDeps): Server {
   const { config, clock, scheduler, random, logger, registry } = deps;
-  const { dataDir, tokenPepper: pepper, trustedProxies } = config;
+  const { dataDir, tokenPepper: pepper, trustedProxies, secretKey, outgoingAllow: allowedHosts } = config;
 
-  const { ledger, firstRun } = openLedger({ dataDir, pepper, clock, scheduler, random, logger });
+  const stored = { dataDir, pepper, secretKey, allowedHosts };
+  const { ledger, firstRun, box } = openLedger({ ...stored, clock, scheduler, random, logger });
   const state = () => ledger.state;
   const telemetry = openTelemetry({
     ...deps,
@@ -103,6 +109,9 @@ export function createServer(deps: ServerDeps): Server {
       clientAddress(socket.remoteAddress ?? "", String(headers["x-forwarded-for"] ?? ""), trustedProxies),
     ...(deps.stream && { options: deps.stream }),
   });
+  const outgoing = createOutgoing({ clock, scheduler, allowed: allowedHosts });
+  const deliverer = new Deliverer({ ...deps, ledger, box, outgoing, metrics: createWebhookMetrics(registry) });
+  observeOutbox(registry, ledger.outbox, () => clock.now());
   const lag = createLagMeter(clock, scheduler);
   let closing: Promise<void> | undefined;
   const readiness = () =>
@@ -125,6 +134,7 @@ export function createServer(deps: ServerDeps): Server {
   evaluationRoutes(app, slice);
   segmentRoutes(app, slice);
   tokenRoutes(app, slice);
+  webhookRoutes(app, slice);
   auditRoutes(app, slice);
   exportRoutes(app, slice);
   sdkRoutes(app, slice);
@@ -143,6 +153,7 @@ export function createServer(deps: ServerDeps): Server {
     hub.close();
     await stopped;
     lag.stop();
+    await deliverer.close();
     telemetry.close();
     ledger.close();
   };

@@ -450,6 +450,13 @@ export const ERRORS = define({
     remedy: "Choose another name, or delete the webhook first.",
     retryable: false,
   },
+  webhook_scope_invalid: {
+    status: 422,
+    meaning: "The webhook would listen to an environment that is archived, unknown, or not covered by this token.",
+    normal: "When an environment was retired.",
+    remedy: "Name living environments of the token, as the detail says.",
+    retryable: false,
+  },
   webhook_tested_recently: {
     status: 429,
     meaning: "This webhook was tested less than ten seconds ago.",

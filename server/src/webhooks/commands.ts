@@ -151,6 +151,6 @@ function auditOf(action: string, before: StoredWebhook | null, after: StoredWebh
   };
 }
 
-const refuseField = (path: string, message: string) => refuse("token_scope_invalid", message, [{ path, message }]);
+const refuseField = (path: string, message: string) => refuse("webhook_scope_invalid", message, [{ path, message }]);
 
 const refuseUnknown = (name: string) => refuse("webhook_not_found", `There is no webhook ${name}.`);

@@ -14,7 +14,7 @@ export function createWebhookFacts(random: Random, box: SecretBox, allowedHosts:
     newId: () => base62(ID_CHARACTERS, random),
     // The prefix is for scanners that look for leaked secrets.
     newSecret: () => `bnt_webhook_${base62(SECRET_CHARACTERS, random)}`,
-    seal: box.seal,
+    seal: (secret, record) => box.seal(secret, record),
     allowedHosts,
   };
 }
