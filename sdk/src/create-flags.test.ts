@@ -246,6 +246,7 @@ describe("LC-71 status()", () => {
       stale: true,
       lastError: null,
       overrides: [],
+      breakers: [],
       issues: [],
       counters: {
         resyncs: 0,
@@ -256,6 +257,8 @@ describe("LC-71 status()", () => {
         cacheErrors: 0,
         dropped: 0,
         pending: 0,
+        evidenceDropped: 0,
+        evidencePending: 0,
         telemetryRestarts: 0,
       },
     });

@@ -1,8 +1,10 @@
 import { startRunner } from "./lifecycle/runner.ts";
 import { type FlagsOptions, resolveOptions } from "./options.ts";
+import { createOutcomes, createRequestContext, type RequestContext } from "./outcomes.ts";
 import { nodePlatform } from "./platform/node.ts";
 import type { Platform } from "./ports.ts";
 import { createEvaluator } from "./serving/evaluator.ts";
+import { createReporter } from "./serving/reporter.ts";
 import type { Flags, User } from "./types.ts";
 
 /**
@@ -25,8 +27,14 @@ export function createFlags<Subject = User>(options: FlagsOptions<Subject> = {})
 export function createFlagsOn<Subject = User>(platform: Platform, options: FlagsOptions<Subject>): Flags<Subject> {
   const resolved = resolveOptions(options, platform);
   const runner = startRunner(platform, resolved);
+  let requests: RequestContext | null = null;
   return {
     ...createEvaluator(runner.serving, resolved.identify),
+    ...createReporter(runner.serving, runner.book, resolved.identify),
+    outcomes(outcomes = {}) {
+      requests ??= createRequestContext(platform, runner.book);
+      return createOutcomes(requests, outcomes);
+    },
     ready: (limits) => runner.ready(limits),
     on: (name, listener) => runner.listeners.add(name, listener),
     status: () => runner.status(),

@@ -98,7 +98,8 @@ function isWelcome(value: Fields): boolean {
     isCount(value.telemetrySequence) &&
     isCount(value.heartbeatMs) &&
     isCount(value.ackHoldMs) &&
-    typeof value.node === "string"
+    typeof value.node === "string" &&
+    isOptional(value.sentAt, isCount)
   );
 }
 
@@ -161,7 +162,24 @@ function isFlag(value: unknown): value is RulesetFlag {
     isList(value.rules, 0, Number.POSITIVE_INFINITY, isRule) &&
     isServe(value.fallthrough) &&
     isMetadata(value.metadata) &&
+    isOptional(value.rollout, isRollout) &&
     isChecksum(value.checksum)
+  );
+}
+
+function isRollout(value: unknown): boolean {
+  return (
+    isObject(value) &&
+    isText(value.id, 1, 64) &&
+    isCount(value.attempt) &&
+    value.attempt >= 1 &&
+    isCount(value.stage) &&
+    isKey(value.canary) &&
+    isKey(value.control) &&
+    (value.rule === null || isString(value.rule)) &&
+    isCount(value.groupSalt) &&
+    value.groupSalt <= 0xffff_ffff &&
+    isList(value.metrics, 0, LIMITS.metricsPerRollout, isMetricKey)
   );
 }
 
@@ -240,11 +258,17 @@ function isJson(value: unknown, depth: number): boolean {
 
 const KEY_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const RESERVED: ReadonlySet<string> = new Set(RESERVED_KEYS);
+const METRIC_PATTERN = /^[a-z][a-z0-9_]{0,63}$/;
 const CHECKSUM_PATTERN = /^[0-9a-f]{12}$/;
 
 /** Names a flag, a variant or a segment. */
 export function isKey(value: unknown): value is string {
   return typeof value === "string" && KEY_PATTERN.test(value) && !RESERVED.has(value);
+}
+
+/** Names a custom metric. */
+export function isMetricKey(value: unknown): value is string {
+  return typeof value === "string" && METRIC_PATTERN.test(value);
 }
 
 function isChecksum(value: unknown): value is string {

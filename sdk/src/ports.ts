@@ -95,6 +95,13 @@ export interface Files {
   readonly cacheFolder: string | null;
 }
 
+/** A value that follows one request through every asynchronous call it makes. */
+export interface Context<Value> {
+  /** Runs the task; it, and everything it starts, finds the value. */
+  run<Result>(value: Value, task: () => Result): Result;
+  current(): Value | undefined;
+}
+
 export interface Platform {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
@@ -103,6 +110,10 @@ export interface Platform {
   readonly files: Files;
   /** Read once, at creation. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Absent where asynchronous calls cannot be followed. */
+  createContext?<Value>(): Context<Value>;
+  /** Runs the task when nothing keeps the process alive any more. Absent where that is not told. */
+  beforeExit?(task: () => void): Cancel;
   /** Keeps the process alive until cancelled: somebody awaits something. */
   hold(): Cancel;
   /** Name and version, as in `bunting-node/1.4.0`. */

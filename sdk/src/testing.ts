@@ -2,10 +2,15 @@ import type { Ruleset, RulesetFlag } from "@bunting/contracts";
 import { BUCKET_COUNT, BUCKETING_ALGORITHM } from "@bunting/contracts/literals";
 import { allocate, rulesetChecksum, toSortedRanges } from "@bunting/engine";
 import { createListeners } from "./events.ts";
+import { EvidenceBook } from "./evidence/book.ts";
+import type { RequestOutcome } from "./evidence/request-outcome.ts";
 import { isKey } from "./guards.ts";
+import { createOutcomes } from "./outcomes.ts";
 import { createOverrides } from "./overrides.ts";
+import type { Context } from "./ports.ts";
 import { createReplica } from "./ruleset/replica.ts";
 import { createEvaluator, type Serving } from "./serving/evaluator.ts";
+import { createReporter } from "./serving/reporter.ts";
 import { buildTable, changedKeys, EMPTY_TABLE, type ServingTable } from "./serving/table.ts";
 import { createSlots } from "./telemetry/slots.ts";
 import type { Flags, FlagsStatus, Json, User } from "./types.ts";
@@ -47,6 +52,15 @@ export interface TestFlags<Subject = User> extends Flags<Subject> {
   set(key: string, setting: TestFlagSetting): void;
   /** From now on the flag is unknown. */
   remove(key: string): void;
+  /** What was reported by `track` and `gauge`, in order. */
+  readonly reported: readonly ReportedMetric<Subject>[];
+}
+
+export interface ReportedMetric<Subject = User> {
+  readonly metric: string;
+  readonly value: number;
+  /** Absent from a gauge. */
+  readonly user?: Subject | undefined;
 }
 
 /**
@@ -71,12 +85,24 @@ export function createTestFlags<Subject = User>(
   };
 
   const slots = createSlots();
+  // No flag here is in a rollout, so nothing is timed and nothing is due.
+  const book = new EvidenceBook({
+    clock: { now: () => 0, monotonic: () => 0 },
+    scheduler: { after: () => () => {} },
+    breakerChanged() {},
+  });
   const overrides = createOverrides({ environment: {}, overrideEnv: new Map() });
   const listeners = createListeners((name, error) => {
     throw new Error(`A listener of "${name}" threw`, { cause: error });
   });
   const build = () =>
-    buildTable(serving.table, { compiled: replica.compiled, revision: replica.ruleset.revision, overrides, slots });
+    buildTable(serving.table, {
+      compiled: replica.compiled,
+      revision: replica.ruleset.revision,
+      overrides,
+      slots,
+      book,
+    });
   const replica = createReplica({ ruleset: rulesetNow(), left: [] }, () => {
     const before = serving.table;
     serving.table = build();
@@ -88,6 +114,8 @@ export function createTestFlags<Subject = User>(
     freshness: () => ({ ageMs: 0, stale: false }),
   };
   serving.table = build();
+  const reporter = createReporter(serving, book, identify);
+  const reported: ReportedMetric<Subject>[] = [];
   const change = (step: () => void): void => {
     revision += 1;
     step();
@@ -95,6 +123,12 @@ export function createTestFlags<Subject = User>(
   };
   return {
     ...createEvaluator(serving, identify),
+    run: reporter.run,
+    expose: reporter.expose,
+    track: (metric, user, value = 1) => void reported.push({ metric, value, user }),
+    gauge: (metric, value) => void reported.push({ metric, value }),
+    reported,
+    outcomes: (options = {}) => createOutcomes({ context: UNFOLLOWED, book }, options),
     ready: () => Promise.resolve("live"),
     on: (name, listener) => listeners.add(name, listener),
     status: () => statusOf(serving, slots.pending),
@@ -104,6 +138,9 @@ export function createTestFlags<Subject = User>(
     remove: (key) => change(() => void entries.delete(key)),
   };
 }
+
+/** Requests run through the middleware as ever, and nobody asks which one it is. */
+const UNFOLLOWED: Context<RequestOutcome> = { run: (_value, task) => task(), current: () => undefined };
 
 function entryOf(key: string, setting: TestFlagSetting, revision: number): RulesetFlag {
   const valid: boolean = isKey(key);
@@ -178,6 +215,7 @@ function statusOf({ table }: Serving, pending: number): FlagsStatus {
     stale: false,
     lastError: null,
     overrides: [],
+    breakers: [],
     issues: table.issues,
     counters: {
       resyncs: 0,
@@ -188,6 +226,8 @@ function statusOf({ table }: Serving, pending: number): FlagsStatus {
       cacheErrors: 0,
       dropped: 0,
       pending,
+      evidenceDropped: 0,
+      evidencePending: 0,
       telemetryRestarts: 0,
     },
   };

@@ -73,6 +73,15 @@ export interface ActiveOverride {
   readonly from: "file" | "overrideEnv" | "environment";
 }
 
+/** A canary that failed far too often in this process: whoever would get it gets the control instead. */
+export interface ActiveBreaker {
+  readonly flag: string;
+  /** Id of the rollout. */
+  readonly rollout: string;
+  /** Half open: one decision a second is the canary's, to see whether it works again. */
+  readonly state: "open" | "half_open";
+}
+
 export interface FlagsStatus {
   readonly state: LifecycleState;
   readonly source: Source;
@@ -85,6 +94,8 @@ export interface FlagsStatus {
   readonly stale: boolean;
   readonly lastError: FlagsError | null;
   readonly overrides: readonly ActiveOverride[];
+  /** Breakers that are not closed. */
+  readonly breakers: readonly ActiveBreaker[];
   /** What is wrong but does not stop anything: rules that cannot be judged, overrides that name nothing, … */
   readonly issues: readonly string[];
   readonly counters: FlagsCounters;
@@ -107,6 +118,10 @@ export interface FlagsCounters {
   readonly dropped: number;
   /** Exposures counted and not yet acknowledged. */
   readonly pending: number;
+  /** Exposures, outcomes and calls of `track` of running rollouts that a limit, or lateness, kept out of telemetry. */
+  readonly evidenceDropped: number;
+  /** The same, counted and not yet acknowledged. */
+  readonly evidencePending: number;
   /** Times the server had lost telemetry that it acknowledged. */
   readonly telemetryRestarts: number;
 }
@@ -143,6 +158,71 @@ export type Widened<T extends Json> = T extends boolean
       ? string
       : T;
 
+export interface RunOptions {
+  /**
+   * Whether what a branch threw is an error of the variant. Where it is not, the call counts neither way: nothing was shown.
+   * @default everything but an AbortError
+   */
+  readonly isError?: ((error: unknown) => boolean) | undefined;
+}
+
+/** One exposure, waiting to be told how it went. It is told once; what is said after that is ignored. */
+export interface Exposure {
+  /** Null for an unknown flag. */
+  readonly variant: string | null;
+  readonly value: Json;
+  /** @param latencyMs How long it took. Left out: since `expose`. */
+  success(latencyMs?: number): void;
+  /** @param error For the reader of the code; nothing of it is sent. */
+  error(error?: unknown, latencyMs?: number): void;
+}
+
+export interface OutcomesOptions {
+  /**
+   * Which statuses are errors.
+   * @default 500 and above
+   */
+  readonly isError?: ((status: number) => boolean) | undefined;
+  /**
+   * What a request is that the client gave up before the response was complete: no outcome, or an error, which is right where
+   * clients wait with a limit and a canary that hangs is to be found.
+   * @default "ignored"
+   */
+  readonly aborted?: "ignored" | "error" | undefined;
+}
+
+/** What express, connect and fastify's `reply.raw` have of a response. */
+export interface OutgoingResponse {
+  readonly statusCode: number;
+  once(event: "finish" | "close", listener: () => void): unknown;
+}
+
+/** One function for four frameworks: it tells by its arguments which one called. */
+export interface OutcomesMiddleware {
+  /** node:http: wraps a request listener. */
+  <Request extends object, Response extends OutgoingResponse, Result>(
+    listener: (request: Request, response: Response) => Result,
+  ): (request: Request, response: Response) => Result;
+  /** fastify, as a plugin: `app.register(flags.outcomes())`. */
+  (instance: FastifyLike, options: unknown, done: (error?: Error) => void): void;
+  /** hono. */
+  (context: HonoContext, next: () => Promise<void>): Promise<void>;
+  /** express and connect. */
+  (request: object, response: OutgoingResponse, next: (error?: unknown) => void): void;
+}
+
+/** As much of hono's context as is used. */
+export interface HonoContext {
+  readonly req: { readonly raw: object };
+  readonly res: { readonly status: number };
+}
+
+/** As much of a fastify instance as is used. */
+export interface FastifyLike {
+  // Fastify's own signatures depend on the name of the hook and on five type parameters.
+  addHook(name: never, hook: never): unknown;
+}
+
 /** A running client. `Subject` is what the application passes as a user; `identify` maps anything else than {@link User}. */
 export interface Flags<Subject = User> {
   /**
@@ -156,6 +236,52 @@ export interface Flags<Subject = User> {
   value<T extends Json>(key: string, user: Subject | undefined, fallback: T): Widened<T>;
   /** The whole decision, as a fresh object. Never throws or waits. */
   evaluate(key: string, user?: Subject): Evaluation;
+  /**
+   * Runs the branch of the variant that the user gets, and returns what it returns. While the flag is in a running rollout,
+   * the call is timed and counted as a success or an error of that variant: of a promise when it settles. What a branch
+   * throws is thrown.
+   *
+   * A boolean flag takes `on` and `off`; any flag takes a branch by the name of a variant. Without a branch for the variant,
+   * `isEnabled` chooses between `on` and `off`; without these, and for an unknown flag, `off` runs, or the last branch.
+   *
+   * @example
+   * await flags.run("redis-readthrough", user, { on: () => cache.get(id), off: () => db.get(id) });
+   *
+   * @throws TypeError if there is no branch at all.
+   */
+  run<Branch extends () => unknown>(
+    key: string,
+    user: Subject | undefined,
+    branches: Readonly<Record<string, Branch>>,
+    options?: RunOptions,
+  ): ReturnType<Branch>;
+  /**
+   * The variant that the user gets, with a way to tell how it went. For work that is no single function call.
+   *
+   * @example
+   * const exposure = flags.expose("checkout", user);
+   * queue.add(job, { layout: exposure.variant }).on("done", () => exposure.success()).on("failed", (error) => exposure.error(error));
+   */
+  expose(key: string, user?: Subject): Exposure;
+  /**
+   * Counts an event of a custom metric, `conversion` say, for the variants that this user gets in running rollouts whose
+   * guardrails look at that metric. Costs a map look-up if there is none. Never throws.
+   */
+  track(metric: string, user: Subject | undefined, value?: number): void;
+  /** Reports a figure of the whole process, as `queue_depth`: the last value counts. Never throws. */
+  gauge(metric: string, value: number): void;
+  /**
+   * Middleware that reports the outcome of requests: every flag that is read while a request is served, however deep in the
+   * code, gets that request's status and latency. For hono, express, fastify and `node:http`; see docs/guides/evidence.md.
+   *
+   * @example
+   * app.use(flags.outcomes()); // hono, express
+   * await app.register(flags.outcomes()); // fastify
+   * createServer(flags.outcomes()((request, response) => response.end("hello"))); // node:http
+   *
+   * @throws TypeError where the platform cannot follow a request through asynchronous calls: in browsers.
+   */
+  outcomes(options?: OutcomesOptions): OutcomesMiddleware;
   /** Waits for the first state from the network. Never rejects; says what is in use when it settles. */
   ready(options?: ReadyOptions): Promise<Source>;
   /** Calls the listener on each event until the returned function is called. What it throws is caught and counted. */

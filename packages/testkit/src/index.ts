@@ -21,6 +21,7 @@ export {
   type ModelState,
 } from "./model-client.ts";
 export { booleanFlag, createOrigin, type FlagShape, type Origin, withChecksum } from "./origin.ts";
+export { type PrometheusProcess, startPrometheusProcess, whyNoPrometheus } from "./prometheus-process.ts";
 export { type RedisProcess, startRedisProcess, whyNoRedis } from "./redis-process.ts";
 export { createSdkWorld, type SdkWorld } from "./sdk-world.ts";
 export { createSeededRandom, type SeededRandom } from "./seeded-random.ts";

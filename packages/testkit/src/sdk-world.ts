@@ -88,6 +88,7 @@ export function createSdkWorld(seed = 1, origin: Origin = createOrigin()): SdkWo
         origin,
         telemetry,
         after: (delayMs, task) => time.scheduler.after(delayMs, task),
+        now: () => time.clock.now(),
         ...options,
       });
       network.server = leadTo(node);

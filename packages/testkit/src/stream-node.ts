@@ -12,8 +12,10 @@ export interface Wire {
 export interface StreamNodeOptions {
   readonly origin: Origin;
   readonly telemetry: TelemetryStore;
-  /** Calls the task after the delay; the node never looks at a clock. */
+  /** Calls the task after the delay; the node has no timers of its own. */
   after(delayMs: number, task: () => void): () => void;
+  /** What it calls the time, Unix ms. */
+  now(): number;
   readonly heartbeatMs?: number;
   readonly ackHoldMs?: number;
   /** Commits reach this node so much later. */
@@ -101,6 +103,7 @@ class Node implements StreamNode {
       heartbeatMs,
       ackHoldMs,
       node: "testkit",
+      sentAt: Math.floor(this.options.now()),
     };
     connection.send(welcome);
     if (missing === null) connection.send(this.snapshot());
@@ -156,7 +159,13 @@ class Node implements StreamNode {
       for (const connection of this.connections) {
         // A revision that everybody has passed compares with nothing: as if there were none.
         const named = heartbeat === "truthful" ? revision : 0;
-        connection.send({ type: "heartbeat", revision: named, checksum, ackHoldMs, sentAt: 0 });
+        connection.send({
+          type: "heartbeat",
+          revision: named,
+          checksum,
+          ackHoldMs,
+          sentAt: Math.floor(this.options.now()),
+        });
       }
       this.beat();
     });

@@ -42,7 +42,7 @@ export async function startStreamServer(options: StreamServerOptions = {}): Prom
     timers.add(timer);
     return () => clearTimeout(timer);
   };
-  const node = createStreamNode({ origin, telemetry, after, ...nodeOptions });
+  const node = createStreamNode({ origin, telemetry, after, now: () => Date.now(), ...nodeOptions });
   const requests: IncomingMessage[] = [];
   let refusal: Parameters<StreamServer["refuseUpgrades"]>[0] = null;
   let answer: ((response: ServerResponse) => void) | null = null;

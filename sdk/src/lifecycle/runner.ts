@@ -1,6 +1,7 @@
 import type { Identity } from "../address.ts";
 import { telemetryUrl } from "../address.ts";
 import { createListeners, type Listeners } from "../events.ts";
+import type { EvidenceBook } from "../evidence/book.ts";
 import type { ResolvedOptions } from "../options.ts";
 import type { Cancel, Platform } from "../ports.ts";
 import type { Replica } from "../ruleset/replica.ts";
@@ -11,6 +12,7 @@ import { type CacheWriter, createCacheWriter } from "../sources/file.ts";
 import { createPoller, type Poller } from "../sources/poll.ts";
 import { codeOf, openStream, type Stream, type StreamHost } from "../sources/stream.ts";
 import { type Carrier, createFlusher, type Flusher, POST_TIMEOUT_MS } from "../telemetry/flusher.ts";
+import { ReportSource } from "../telemetry/report.ts";
 import type { Slots } from "../telemetry/slots.ts";
 import { createTimers } from "../timers.ts";
 import type { FlagsError, FlagsStatus, ReadyOptions, Source } from "../types.ts";
@@ -19,6 +21,7 @@ import { begin, type Effect, type Event, type State, transition, type Wish } fro
 /** The running client behind the façade: owns every part, performs what the lifecycle machine decides, decides nothing itself. */
 export interface Runner {
   readonly serving: Serving;
+  readonly book: EvidenceBook;
   readonly listeners: Listeners;
   status(): FlagsStatus;
   ready(options?: ReadyOptions): Promise<Source>;
@@ -58,6 +61,7 @@ class ClientRunner implements Runner {
   private resumeToken: string | null = null;
   private shown = "";
   private stopWatching: Cancel = () => {};
+  private stopWaitingForExit: Cancel = () => {};
   private closing: Promise<void> | null = null;
 
   constructor(platform: Platform, options: ResolvedOptions<never>) {
@@ -84,7 +88,7 @@ class ClientRunner implements Runner {
     this.flusher = createFlusher(
       {
         platform,
-        slots: this.slots,
+        source: new ReportSource(this.slots, this.served.book, () => this.served.table.overrides),
         instance: options.instance,
         carrier: (boot) => this.carrier(boot),
         bootChanged: () => this.changeBoot(),
@@ -98,10 +102,16 @@ class ClientRunner implements Runner {
     return this.served;
   }
 
+  get book(): EvidenceBook {
+    return this.served.book;
+  }
+
   start(): void {
     this.stopWatching = this.served.watch();
     if (this.options.server === null) return;
     this.flusher.start();
+    this.flusher.setLive(this.book.isLive);
+    this.stopWaitingForExit = this.platform.beforeExit?.(() => void this.flush()) ?? (() => {});
     this.perform(begin("given").effects);
   }
 
@@ -119,11 +129,14 @@ class ClientRunner implements Runner {
       stale,
       lastError: this.lastError,
       overrides: this.served.table.overrides,
+      breakers: this.book.breakers,
       issues: [...this.beginning.issues, ...this.served.table.issues],
       counters: {
         ...this.counted,
         cacheErrors: this.cache?.errors ?? 0,
-        pending: this.slots.pending + this.flusher.inFlight,
+        pending: this.slots.pending + this.flusher.inFlight.exposures,
+        evidencePending: this.book.pending + this.flusher.inFlight.events,
+        evidenceDropped: this.book.droppedSoFar,
         telemetryRestarts: this.flusher.restarts,
         dropped: this.slots.droppedSoFar,
       },
@@ -180,7 +193,9 @@ class ClientRunner implements Runner {
     await this.flush();
     this.happened({ type: "close" });
     this.flusher.stop();
+    this.book.stop();
     this.stopWatching();
+    this.stopWaitingForExit();
     this.timers.end();
     for (const settle of this.waiters) settle();
     await new Promise<void>((resolve) => (this.cache === null ? resolve() : this.cache.finish(resolve)));
@@ -249,7 +264,9 @@ class ClientRunner implements Runner {
       owns: (number) => this.owns(number),
       happened: (event) => this.happened(event),
       confirmed: () => this.confirm(),
-      welcomed: ({ resume, telemetrySequence }) => {
+      serverTime: (sentAt) => this.book.hear(sentAt),
+      welcomed: ({ resume, telemetrySequence, sentAt }) => {
+        if (sentAt !== undefined) this.book.hear(sentAt);
         if (!isCurrent()) return;
         this.resumeToken = resume;
         this.flusher.welcomed(telemetrySequence);
@@ -353,6 +370,7 @@ class ClientRunner implements Runner {
   }
 
   private save({ ruleset, left }: Replica): void {
+    this.flusher.setLive(this.book.isLive);
     if (this.state.name !== "closed") this.cache?.save({ ruleset, left, savedAt: this.platform.clock.now() });
   }
 

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
@@ -10,6 +11,7 @@ import { WebSocket } from "ws";
 import type {
   Cancel,
   Clock,
+  Context,
   Files,
   HttpOutcome,
   HttpRequest,
@@ -32,6 +34,8 @@ export function nodePlatform(): Platform {
     network: { openSocket, request },
     files: nodeFiles(process.env),
     environment: process.env,
+    createContext,
+    beforeExit,
     hold,
     sdk: `bunting-node/${VERSION}`,
     instance: `${hostname()
@@ -61,6 +65,16 @@ const scheduler: Scheduler = {
     return () => clearTimeout(timer);
   },
 };
+
+function createContext<Value>(): Context<Value> {
+  const storage = new AsyncLocalStorage<Value>();
+  return { run: (value, task) => storage.run(value, task), current: () => storage.getStore() };
+}
+
+function beforeExit(task: () => void): Cancel {
+  process.once("beforeExit", task);
+  return () => process.removeListener("beforeExit", task);
+}
 
 /** One referenced timer is what Node.js keeps a process alive for. */
 function hold(): Cancel {

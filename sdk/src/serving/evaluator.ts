@@ -1,6 +1,8 @@
-import { type Subject, variantIndexOf } from "@bunting/engine";
+import { type Decision, type Subject, variantIndexOf } from "@bunting/engine";
 import type { Slots } from "../telemetry/slots.ts";
 import type { Evaluation, Json, User, Widened } from "../types.ts";
+import { evaluateMissing, missing, variantOfMissing } from "./missing.ts";
+import { createSubjectOf } from "./subject.ts";
 import { NOT_FORCED, type ServedFlag, type ServingTable } from "./table.ts";
 
 /** What evaluations read. `table` is replaced as a whole (LC-30). */
@@ -18,31 +20,23 @@ export interface Evaluator<Who> {
   evaluate(key: string, user?: Who): Evaluation;
 }
 
-/** Nobody in particular: no targeting key, no attributes. */
-const NOBODY: Subject = Object.freeze({});
-
 /**
  * The hot path (LC-50). One look-up by name, one decision, one counter: no promise, no clock, no string is made, and nothing
- * is allocated by `isEnabled`, `variant` and `value`.
+ * is allocated by `isEnabled`, `variant` and `value`. A flag in a running rollout counts its evidence on the way.
  */
 export function createEvaluator<Who>(serving: Serving, identify: ((user: Who) => User) | null): Evaluator<Who> {
-  const subjectOf = (user: Who | undefined): Subject => {
-    if (user === undefined || user === null) return NOBODY;
-    return identify === null ? (user as Subject) : identified(identify, user);
-  };
+  const subjectOf = createSubjectOf(identify);
   return {
     isEnabled(key, user) {
       const served = serving.table.flags.get(key);
       if (served === undefined) return missing(serving, key) ?? false;
-      const index = indexFor(served, subjectOf(user));
-      count(served, index);
+      const index = serve(served, decide(served, subjectOf(user)));
       return served.truths[index] === true;
     },
     variant(key, user) {
       const served = serving.table.flags.get(key);
       if (served === undefined) return variantOfMissing(missing(serving, key));
-      const index = indexFor(served, subjectOf(user));
-      count(served, index);
+      const index = serve(served, decide(served, subjectOf(user)));
       return served.variants[index] ?? null;
     },
     value<T extends Json>(key: string, user: Who | undefined, fallback: T) {
@@ -51,12 +45,10 @@ export function createEvaluator<Who>(serving: Serving, identify: ((user: Who) =>
         const forced = missing(serving, key);
         return (typeof fallback === "boolean" && forced !== undefined ? forced : fallback) as Widened<T>;
       }
-      const index = indexFor(served, subjectOf(user));
-      const value = served.values[index];
+      const decision = decide(served, subjectOf(user));
       // Not served, so not counted: the application goes on with its own default.
-      if (!isOfTypeOf(fallback, value)) return fallback as Widened<T>;
-      count(served, index);
-      return value as Widened<T>;
+      if (!isOfTypeOf(fallback, served.values[variantIndexOf(decision)])) return fallback as Widened<T>;
+      return served.values[serve(served, decision)] as Widened<T>;
     },
     evaluate(key, user) {
       const { table } = serving;
@@ -64,53 +56,33 @@ export function createEvaluator<Who>(serving: Serving, identify: ((user: Who) =>
       const { ageMs, stale } = serving.freshness();
       const { revision } = table;
       if (served === undefined) return { ...evaluateMissing(serving, key), revision, ageMs };
-      const decision = served.forced === NOT_FORCED ? served.flag.decide(subjectOf(user)) : served.forced;
-      count(served, variantIndexOf(decision));
+      const decision = decide(served, subjectOf(user));
+      const index = serve(served, decision);
+      const isStale = stale && served.forced === NOT_FORCED;
+      if (index !== variantIndexOf(decision)) {
+        const [value, variant] = [served.values[index] ?? null, served.variants[index] ?? null];
+        return { value, variant, reason: isStale ? "STALE" : "DEFAULT", detail: "breaker", revision, ageMs };
+      }
       const { value, variant, reason, detail, errorCode } = served.flag.describe(decision);
       if (errorCode !== undefined) return { value, variant, reason, detail, revision, ageMs, errorCode };
-      const isStale = stale && served.forced === NOT_FORCED;
       return { value, variant, reason: isStale ? "STALE" : reason, detail, revision, ageMs };
     },
   };
 }
 
-function indexFor(served: ServedFlag, subject: Subject): number {
-  return variantIndexOf(served.forced === NOT_FORCED ? served.flag.decide(subject) : served.forced);
+export function decide(served: ServedFlag, subject: Subject): Decision {
+  return served.forced === NOT_FORCED ? served.flag.decide(subject) : served.forced;
 }
 
-function count({ counts }: ServedFlag, index: number): void {
+/** Counts the exposure, and says which variant it is: not the decision's own where a breaker is open. */
+function serve(served: ServedFlag, decision: Decision): number {
+  const index = served.scope === null ? variantIndexOf(decision) : served.scope.serve(decision);
+  count(served, index);
+  return index;
+}
+
+export function count({ counts }: ServedFlag, index: number): void {
   counts[index] = (counts[index] as number) + 1;
-}
-
-/** An application's mapping may throw; an evaluation must not. Whoever it was is then nobody. */
-function identified<Who>(identify: (user: Who) => User, user: Who): Subject {
-  try {
-    return identify(user) ?? NOBODY;
-  } catch {
-    return NOBODY;
-  }
-}
-
-/** Not in the ruleset, or no ruleset at all: then a boolean override still counts (LC-56). */
-function missing({ table, slots }: Serving, key: string): boolean | undefined {
-  if (table.revision === null) return table.booleanOverride(key);
-  slots.countUnknown(key);
-  return undefined;
-}
-
-function variantOfMissing(forced: boolean | undefined): string | null {
-  return forced === undefined ? null : forced ? "on" : "off";
-}
-
-function evaluateMissing(serving: Serving, key: string): Omit<Evaluation, "revision" | "ageMs"> {
-  const forced = missing(serving, key);
-  if (forced !== undefined) {
-    return { value: forced, variant: variantOfMissing(forced), reason: "STATIC", detail: "override" };
-  }
-  const nothing = { value: null, variant: null, reason: "ERROR" } as const;
-  return serving.table.revision === null
-    ? { ...nothing, detail: "not_ready", errorCode: "PROVIDER_NOT_READY" }
-    : { ...nothing, detail: "flag_not_found", errorCode: "FLAG_NOT_FOUND" };
 }
 
 /** A default of null takes anything: it says that the caller knows what it gets. */

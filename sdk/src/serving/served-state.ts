@@ -1,3 +1,4 @@
+import { EvidenceBook } from "../evidence/book.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { createOverrides, type Overrides, watchOverrideFile } from "../overrides.ts";
 import type { Cancel, Platform } from "../ports.ts";
@@ -10,6 +11,7 @@ import { buildTable, changedKeys, EMPTY_TABLE, type ServingTable } from "./table
 /** The ruleset, the overrides over it, and the table that evaluations read, kept together: who changes one changes all. */
 export interface ServedState extends Serving {
   readonly replica: Replica;
+  readonly book: EvidenceBook;
   /** Follows the override file until cancelled. */
   watch(): Cancel;
 }
@@ -33,6 +35,7 @@ export function createServedState(host: ServedStateHost): ServedState {
 class SwappedState implements ServedState {
   table: ServingTable = EMPTY_TABLE;
   readonly slots: Slots = createSlots();
+  readonly book: EvidenceBook;
   readonly replica: Replica;
   readonly freshness: Serving["freshness"];
   private readonly host: ServedStateHost;
@@ -42,6 +45,11 @@ class SwappedState implements ServedState {
     const { platform, options, beginning } = host;
     this.host = host;
     this.freshness = host.freshness;
+    this.book = new EvidenceBook({
+      clock: platform.clock,
+      scheduler: platform.scheduler,
+      breakerChanged: (flag) => host.changed({ keys: [flag], revision: this.table.revision }),
+    });
     this.overrides = createOverrides({ environment: platform.environment, overrideEnv: options.overrideEnv });
     this.readFile();
     this.replica = createReplica(beginning, (replica) => {
@@ -74,9 +82,9 @@ class SwappedState implements ServedState {
 
   /** The table before. */
   private swap(): ServingTable {
-    const { table: before, replica, overrides, slots } = this;
+    const { table: before, replica, overrides, slots, book } = this;
     const revision = replica.position?.revision ?? null;
-    this.table = buildTable(before, { compiled: replica.compiled, revision, overrides, slots });
+    this.table = buildTable(before, { compiled: replica.compiled, revision, overrides, slots, book });
     return before;
   }
 

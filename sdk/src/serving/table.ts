@@ -1,4 +1,6 @@
 import type { CompiledFlag, CompiledRuleset, Decision } from "@bunting/engine";
+import type { EvidenceBook } from "../evidence/book.ts";
+import type { Scope } from "../evidence/live-rollout.ts";
 import { booleanOf, decisionOf, type Override, type Overrides, overrideVariable } from "../overrides.ts";
 import type { Slots } from "../telemetry/slots.ts";
 import type { ActiveOverride, Json } from "../types.ts";
@@ -13,15 +15,18 @@ export class ServedFlag {
   readonly forced: Decision;
   /** Exposures by variant. Those of an overridden flag are no evidence and go where nobody looks. */
   readonly counts: Int32Array;
+  /** What its decisions are evidence of; null without a running rollout, and where an override decides. */
+  readonly scope: Scope | null;
   /** By variant: what `isEnabled` answers, the key, the value. */
   readonly truths: readonly boolean[];
   readonly variants: readonly string[];
   readonly values: readonly Json[];
 
-  constructor(flag: CompiledFlag, forced: Decision, counts: Int32Array) {
+  constructor(flag: CompiledFlag, forced: Decision, counts: Int32Array, scope: Scope | null) {
     this.flag = flag;
     this.forced = forced;
     this.counts = counts;
+    this.scope = scope;
     this.truths = flag.variants.map(({ truth }) => truth);
     this.variants = flag.variants.map(({ key }) => key);
     this.values = flag.variants.map(({ value }) => frozen(value));
@@ -44,6 +49,8 @@ export interface ServingTable {
   readonly revision: number | null;
   readonly overrides: readonly ActiveOverride[];
   readonly issues: readonly string[];
+  /** By custom metric: the flags in running rollouts that look at it. */
+  readonly trackedBy: ReadonlyMap<string, readonly ServedFlag[]>;
   /** Where there is no ruleset at all: what a boolean override says of a flag. */
   booleanOverride(flag: string): boolean | undefined;
 }
@@ -53,6 +60,7 @@ export interface TableSources {
   readonly revision: number | null;
   readonly overrides: Overrides;
   readonly slots: Slots;
+  readonly book: EvidenceBook;
 }
 
 export const EMPTY_TABLE: ServingTable = {
@@ -60,12 +68,14 @@ export const EMPTY_TABLE: ServingTable = {
   revision: null,
   overrides: [],
   issues: [],
+  trackedBy: new Map(),
   booleanOverride: () => undefined,
 };
 
 export function buildTable(before: ServingTable, sources: TableSources): ServingTable {
-  const { compiled, revision, overrides, slots } = sources;
+  const { compiled, revision, overrides, slots, book } = sources;
   const flags = new Map<string, ServedFlag>();
+  const trackedBy = new Map<string, ServedFlag[]>();
   const active: ActiveOverride[] = [];
   const issues = [...overrides.issues];
   for (const [key, flag] of compiled.flags) {
@@ -77,15 +87,21 @@ export function buildTable(before: ServingTable, sources: TableSources): Serving
       else if (forced === NOT_FORCED) issues.push(unusable(key, flag, override));
       else active.push({ flag: key, value: override.text, from: override.from });
     }
-    flags.set(key, serve(before.flags.get(key), flag, forced, slots));
+    const served = serve(before.flags.get(key), flag, forced, sources);
+    flags.set(key, served);
+    for (const metric of served.scope?.metrics ?? []) {
+      trackedBy.set(metric, [...(trackedBy.get(metric) ?? []), served]);
+    }
   }
   slots.retain((flag) => flags.has(flag));
+  book.retain((flag) => flags.get(flag)?.scope !== null && flags.has(flag));
   for (const issue of compiled.issues) issues.push(`${issue.flag}: ${issue.message}`);
   return {
     flags,
     revision,
     overrides: active,
     issues,
+    trackedBy,
     booleanOverride: revision === null ? (flag) => booleanOf(overrides.of(flag)?.text ?? "") : () => undefined,
   };
 }
@@ -98,10 +114,16 @@ export function changedKeys(before: ServingTable, after: ServingTable): string[]
   return changed;
 }
 
-function serve(before: ServedFlag | undefined, flag: CompiledFlag, forced: Decision, slots: Slots): ServedFlag {
+function serve(
+  before: ServedFlag | undefined,
+  flag: CompiledFlag,
+  forced: Decision,
+  { slots, book }: TableSources,
+): ServedFlag {
   if (before !== undefined && before.flag === flag && before.forced === forced) return before;
   const keys = flag.variants.map(({ key }) => key);
-  return new ServedFlag(flag, forced, forced === NOT_FORCED ? slots.of(flag.key, keys) : new Int32Array(keys.length));
+  if (forced !== NOT_FORCED) return new ServedFlag(flag, forced, new Int32Array(keys.length), null);
+  return new ServedFlag(flag, forced, slots.of(flag.key, keys), book.scopeOf(flag));
 }
 
 function unusable(key: string, flag: CompiledFlag, { text, from }: Override): string {

@@ -34,6 +34,8 @@ export interface StreamHost {
   owns(connection: number): boolean;
   happened(event: Event): void;
   welcomed(welcome: Welcome): void;
+  /** The server's clock, Unix ms, as a heartbeat tells it. */
+  serverTime(sentAt: number): void;
   /** The state is known to be at head now. */
   confirmed(): void;
   telemetryAcknowledged(sequence: number, nextMs: number | undefined): void;
@@ -179,6 +181,7 @@ class Conversation implements Stream {
           greeting.checksum = message.checksum;
         }
         greeting.ackHoldMs = message.ackHoldMs;
+        this.host.serverTime(message.sentAt);
         this.ack();
         return this.compareWithHead();
       case "telemetry_ack":

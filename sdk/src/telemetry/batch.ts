@@ -1,5 +1,5 @@
 import type { TelemetryBatch } from "@bunting/contracts";
-import type { Counts } from "./slots.ts";
+import type { Report } from "./report.ts";
 
 /** A batch that has its number: from here on nothing of it changes but its age. */
 export interface NumberedBatch {
@@ -10,12 +10,13 @@ export interface NumberedBatch {
   readonly to: number;
   /** Monotonic ms. */
   readonly numberedAt: number;
-  readonly counts: Counts;
+  readonly report: Report;
 }
 
 /** As it goes over the wire. The server places it in time by its age, because a wall clock may be wrong. */
 export function renderBatch(batch: NumberedBatch, instance: string, monotonic: number): TelemetryBatch {
-  const { boot, sequence, from, to, counts } = batch;
+  const { boot, sequence, from, to, report } = batch;
+  const { cells, unknown, dropped, evidence, breakers, gauges, overridden, evidenceDropped } = report;
   return {
     instance,
     boot,
@@ -23,14 +24,13 @@ export function renderBatch(batch: NumberedBatch, instance: string, monotonic: n
     from,
     to: Math.max(from, to),
     ageMs: Math.max(0, Math.round(monotonic - batch.numberedAt)),
-    cells: [...counts.cells],
-    ...(counts.unknown.length > 0 && { unknown: [...counts.unknown] }),
-    ...(counts.dropped > 0 && { dropped: counts.dropped }),
+    cells: [...cells],
+    ...(unknown.length > 0 && { unknown: [...unknown] }),
+    ...(evidence.length > 0 && { evidence: [...evidence] }),
+    ...(breakers.length > 0 && { breakers: [...breakers] }),
+    ...(gauges.length > 0 && { gauges: [...gauges] }),
+    ...(overridden.length > 0 && { overridden: [...overridden] }),
+    ...(dropped > 0 && { dropped }),
+    ...(evidenceDropped > 0 && { evidenceDropped }),
   };
-}
-
-/** Everything a batch reports, dropped ones too: what produced = acknowledged + dropped + pending adds up. */
-export function exposuresOf({ cells, unknown, dropped }: Counts): number {
-  const served = cells.reduce((sum, cell) => sum + cell.exposures, 0);
-  return unknown.reduce((sum, entry) => sum + entry.evaluations, served) + dropped;
 }

@@ -1,12 +1,13 @@
 import type { TelemetryBatch } from "@bunting/contracts";
 import { LIMITS } from "@bunting/contracts/literals";
+import { eventsOf } from "../evidence/book.ts";
 import { isCount, isObject, parseJson } from "../guards.ts";
 import { type Failure, retryDelayMs } from "../lifecycle/retry.ts";
 import type { Cancel, HttpOutcome, Platform } from "../ports.ts";
 import { parseRetryAfter } from "../sources/poll.ts";
 import { createTimers, type Timers } from "../timers.ts";
-import { exposuresOf, type NumberedBatch, renderBatch } from "./batch.ts";
-import type { Slots } from "./slots.ts";
+import { type NumberedBatch, renderBatch } from "./batch.ts";
+import { exposuresOf, type ReportSource } from "./report.ts";
 
 /** The ways a batch can take. At most one of the two is open at a time. */
 export type Carrier =
@@ -15,7 +16,7 @@ export type Carrier =
 
 export interface FlusherHost {
   readonly platform: Platform;
-  readonly slots: Slots;
+  readonly source: ReportSource;
   readonly instance: string;
   /** The way that is open now, for batches of this boot; null if none. */
   carrier(boot: string): Carrier | null;
@@ -30,9 +31,11 @@ export interface FlusherHost {
 export interface Flusher {
   readonly boot: string;
   readonly restarts: number;
-  /** Exposures in the batch in flight. */
-  readonly inFlight: number;
+  /** Evaluations, and events of rollouts, in the batch in flight. */
+  readonly inFlight: { readonly exposures: number; readonly events: number };
   start(): void;
+  /** Whether a rollout is waiting for evidence: then batches go out every 5 s, unless the server names another interval. */
+  setLive(isLive: boolean): void;
   /** A way has opened, or another one. */
   carrierChanged(): void;
   /** `durable`: the highest sequence the server has of this boot, as a welcome tells it. */
@@ -48,6 +51,8 @@ export interface Flusher {
 /** A batch that nobody answered is sent again; the server merges it once whatever happens. */
 const RESEND_MS = 30_000;
 const FLUSH_LIMIT_MS = 2_000;
+/** While a rollout runs: half of an evidence interval. */
+const LIVE_INTERVAL_MS = 5_000;
 const LEAST_INTERVAL_MS = 1_000;
 const MOST_INTERVAL_MS = 5 * 60_000;
 const POST_TIMEOUT_MS = 10_000;
@@ -66,7 +71,9 @@ class BatchFlusher implements Flusher {
   private readonly host: FlusherHost;
   private readonly timers: Timers<"tick" | "resend" | "spacing">;
   private readonly flushes = new Set<() => void>();
+  private readonly quietIntervalMs: number;
   private intervalMs: number;
+  private isLive = false;
   private batch: NumberedBatch | null = null;
   /** Highest sequence of this boot that is done: durable, or refused for good. */
   private settled = 0;
@@ -77,14 +84,17 @@ class BatchFlusher implements Flusher {
 
   constructor(host: FlusherHost, intervalMs: number) {
     this.host = host;
+    this.quietIntervalMs = intervalMs;
     this.intervalMs = intervalMs;
     this.timers = createTimers(host.platform.scheduler);
     this.countingSince = host.platform.clock.now();
     this.boot = newBoot(host.platform);
   }
 
-  get inFlight(): number {
-    return this.batch === null ? 0 : exposuresOf(this.batch.counts);
+  get inFlight(): { readonly exposures: number; readonly events: number } {
+    if (this.batch === null) return { exposures: 0, events: 0 };
+    const { report } = this.batch;
+    return { exposures: exposuresOf(report), events: eventsOf(report) };
   }
 
   start(): void {
@@ -92,6 +102,13 @@ class BatchFlusher implements Flusher {
       this.start();
       this.collect();
     });
+  }
+
+  setLive(isLive: boolean): void {
+    if (isLive === this.isLive) return;
+    this.isLive = isLive;
+    // What the server asked for was for the other case.
+    this.changeInterval(isLive ? Math.min(LIVE_INTERVAL_MS, this.quietIntervalMs) : this.quietIntervalMs);
   }
 
   carrierChanged(): void {
@@ -118,7 +135,7 @@ class BatchFlusher implements Flusher {
 
   refused(sequence: number): void {
     if (this.batch === null || this.batch.sequence !== sequence) return;
-    this.host.slots.countDropped(exposuresOf(this.batch.counts));
+    this.host.source.giveUp(this.batch.report);
     this.settle(sequence);
   }
 
@@ -141,16 +158,16 @@ class BatchFlusher implements Flusher {
 
   /** Makes the next batch, if none is in flight, there is a way, and the last one is long enough ago. */
   private collect(): void {
-    const { platform, slots } = this.host;
+    const { platform, source } = this.host;
     if (this.batch !== null) return this.transmitWhereNotWaiting(this.batch);
-    if (this.host.carrier(this.boot) === null || slots.pending === 0) return this.finishFlushes();
+    if (this.host.carrier(this.boot) === null || source.isEmpty) return this.finishFlushes();
     const wait = this.lastSentAt + LIMITS.telemetryBatchIntervalMs - platform.clock.monotonic();
     if (wait > 0) return this.timers.set("spacing", wait, () => this.collect());
-    const counts = slots.take();
-    if (counts === null) return this.finishFlushes();
+    const report = source.take();
+    if (report === null) return this.finishFlushes();
     const to = platform.clock.now();
     const [sequence, numberedAt] = [this.settled + 1, platform.clock.monotonic()];
-    this.batch = { boot: this.boot, sequence, from: Math.min(this.countingSince, to), to, numberedAt, counts };
+    this.batch = { boot: this.boot, sequence, from: Math.min(this.countingSince, to), to, numberedAt, report };
     this.countingSince = to;
     this.transmit(this.batch);
   }
@@ -216,8 +233,8 @@ class BatchFlusher implements Flusher {
     this.timers.clear("resend");
     this.request?.();
     this.request = null;
-    // More may wait than one batch holds, or somebody waits for what was counted since.
-    if (this.flushes.size > 0) this.collect();
+    // Somebody waits for what was counted since; or more waits than one batch holds.
+    if (this.flushes.size > 0 || wasFull(batch)) this.collect();
   }
 
   /** The server has lost what it acknowledged. The batch in flight is not in its new history: the same cells, a new name. */
@@ -230,7 +247,7 @@ class BatchFlusher implements Flusher {
 
   /** Whether this batch arrived will never be known. Its number must not be used again, so the count begins anew. */
   private abandon(batch: NumberedBatch): void {
-    this.host.slots.countDropped(exposuresOf(batch.counts));
+    this.host.source.giveUp(batch.report);
     this.batch = null;
     this.renameBoot();
     this.host.bootChanged(this.boot);
@@ -245,7 +262,10 @@ class BatchFlusher implements Flusher {
   }
 
   private setInterval(nextMs: number): void {
-    const intervalMs = Math.min(Math.max(nextMs, LEAST_INTERVAL_MS), MOST_INTERVAL_MS);
+    this.changeInterval(Math.min(Math.max(nextMs, LEAST_INTERVAL_MS), MOST_INTERVAL_MS));
+  }
+
+  private changeInterval(intervalMs: number): void {
     if (intervalMs === this.intervalMs) return;
     this.intervalMs = intervalMs;
     this.start();
@@ -254,6 +274,11 @@ class BatchFlusher implements Flusher {
   private finishFlushes(): void {
     for (const finish of this.flushes) finish();
   }
+}
+
+/** As much as a batch takes: there may be more. */
+function wasFull({ report }: NumberedBatch): boolean {
+  return report.cells.length === LIMITS.telemetryCells || report.isFull;
 }
 
 function newBoot({ random }: Platform): string {
