@@ -26,7 +26,7 @@ export function createNodeWorld(): World {
     monotonic: () => performance.now(),
     now: () => Date.now(),
     random: () => Math.random(),
-    engine: `node ${process.version}`,
+    engine: `node ${process.versions.node}, v8 ${process.versions.v8}`,
     uniqueKey: () => randomUUID(),
     async ask(message, { placeholder }) {
       const { isCancel, text } = await import("@clack/prompts");

@@ -22,7 +22,7 @@ const JSON_ANSWERS: Readonly<Record<string, string>> = {
   "segment delete": "`{ deleted }`",
   evaluate: "`{ environment, position, flags }`, each flag with its `trace`",
   "rollout create": "`RolloutView`",
-  "rollout tick": "`RolloutChange`",
+  "rollout tick": "`RolloutView`",
   "rollout status": "`{ rollout: RolloutView, decisions: [Decision] }`, newest first",
   "rollout watch":
     "one line per change: `{ rollout: RolloutView, decisions: [Decision] }` with the decisions that are new, none at first",
@@ -87,7 +87,7 @@ export function renderReference(program: Command): string {
     "Answers go to stdout, everything else to stderr. With `--json` stdout holds one JSON document and nothing else (`rollout watch` prints",
     'one a line), and an error is one line on stderr: `{"error":{"code","detail","errors","remedy","requestId","exitCode"}}`. The codes are those of the',
     "[error catalogue](errors.md), and beside them `usage`, `no_token`, `unreachable`, `unexpected_answer`, `not_all_applied`,",
-    "`audit_broken`, `not_completed` and `replay_differs`.",
+    "`audit_broken`, `not_completed`, `replay_differs` and `not_replayable`.",
     "",
     "## Exit codes",
     "",

@@ -62,25 +62,16 @@ interface ListOptions {
 
 async function listRollouts(session: Session, flag: string | undefined, options: ListOptions): Promise<void> {
   const { client, output, settings, world } = session;
-  const limit = options.limit ?? DEFAULT_LIMIT;
-  const items =
+  // The default environment would hide the rollouts of the others.
+  const environment = settings.environmentFrom === "default" ? undefined : settings.environment;
+  const all =
     flag === undefined
-      ? await client.list(
-          paths.rollouts,
-          rolloutPage,
-          // The default environment would hide the rollouts of the others.
-          {
-            state: options.state,
-            environment: settings.environmentFrom === "default" ? undefined : settings.environment,
-          },
-          limit,
-        )
-      : await client.list(
-          paths.rolloutsOfFlag(session.environment(), flag),
-          rolloutPage,
-          { state: options.state },
-          limit,
-        );
+      ? await client.list(paths.rollouts, rolloutPage, { environment })
+      : await client.list(paths.rolloutsOfFlag(session.environment(), flag), rolloutPage);
+  const items = all
+    .filter(({ state }) => options.state === undefined || state === options.state)
+    .sort((a, b) => b.createdAt.localeCompare(a.createdAt))
+    .slice(0, options.limit ?? DEFAULT_LIMIT);
   output.show({ items }, ({ items }, theme) =>
     table(
       items,

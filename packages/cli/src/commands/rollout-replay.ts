@@ -36,6 +36,7 @@ async function replayDecision(session: Session, id: string): Promise<void> {
   const { value: record } = await client.get(paths.decision(rollout, id), decisionRecord);
   const { replay } = await import("@bunting/gating");
   const result = replay(record, world.engine);
+  if (result.decision === null) throw notReplayable(id);
   output.show({ record: withoutInputs(record), replay: result }, (shown, theme) =>
     renderReplay(shown.record, shown.replay, theme),
   );
@@ -45,6 +46,14 @@ async function replayDecision(session: Session, id: string): Promise<void> {
     detail: `${id} is decided otherwise here, in ${counted(result.differences.length, "place")}.`,
     remedy:
       "Replay it with the release that made it: what it rested on is stored with it. If that differs too, the record was changed.",
+  });
+}
+
+function notReplayable(id: string): Failure {
+  return new Failure(EXIT_CODES.refused, {
+    code: "not_replayable",
+    detail: `What ${id} was made of cannot be decided again here: its evidence is no longer kept, or it is of another release.`,
+    remedy: "The record itself says what the figures were: `bunting rollout decisions --json`.",
   });
 }
 

@@ -1,4 +1,4 @@
-import { rolloutChange } from "@bunting/contracts";
+import { rolloutView } from "@bunting/contracts";
 import type { Command } from "commander";
 import type { Action } from "../action.ts";
 import { parseKey } from "../arguments.ts";
@@ -24,10 +24,10 @@ async function tick(session: Session, name: string, item: string, options: { rea
     method: "POST",
     path: paths.checklist(id),
     body: { item, ticked: options.undo !== true },
-    schema: rolloutChange,
+    schema: rolloutView,
   });
-  output.show(value, ({ rollout }, theme) =>
-    rollout.checklist
+  output.show(value, ({ checklist }, theme) =>
+    checklist
       .map(({ item, by }) =>
         by === null
           ? `${theme.paint("caution", "○")} ${item}`
