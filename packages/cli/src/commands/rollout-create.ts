@@ -12,7 +12,7 @@ import {
   parseSeconds,
 } from "../arguments.ts";
 import { usageFailure } from "../failure.ts";
-import { renderPlan, shareInWords } from "../output/rollout.ts";
+import { renderPlan } from "../output/rollout.ts";
 import { paths } from "../paths.ts";
 import {
   DEFAULT_BAKE_SECONDS,
@@ -71,7 +71,7 @@ async function createRollout(session: Session, key: string, given: CreateOptions
   const limits = namedGuardrails(value.plan).map(({ guardrail }) => limitText(guardrail));
   output.show(value, (made: RolloutView, theme) =>
     [
-      `${theme.paint("good", "✓")} Wrote the plan for ${theme.paint("strong", made.flag)} in ${made.environment}: ${shareInWords(made)}, ${made.id}.`,
+      `${theme.paint("good", "✓")} Wrote the plan for ${theme.paint("strong", made.flag)} in ${made.environment}: ${made.plan.canary} against ${made.plan.control}, ${made.id}.`,
       renderPlan(made.plan, limits, theme),
       theme.paint(
         "faint",

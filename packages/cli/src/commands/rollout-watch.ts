@@ -49,7 +49,7 @@ async function look({ client }: Session, id: string): Promise<SeenRollout> {
 }
 
 async function watch(session: Session, name: string, options: { readonly every?: number }): Promise<void> {
-  const { output, world } = session;
+  const { world } = session;
   const { id } = await findRollout(session, name);
   const pauseMs = Math.max(0.2, options.every ?? DEFAULT_EVERY_SECONDS) * 1000;
   let seen = await look(session, id);

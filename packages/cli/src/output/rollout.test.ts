@@ -23,7 +23,6 @@ describe("a rollout on the screen", () => {
       "",
       "next       promote to 50 %, not before 2026-01-31 12:02:00 UTC (in 2 min)",
       "waits for  120 s of evidence",
-      "because    Held at 25 % (baking): 180 s of 300 s of evidence.",
       "",
       "11:59:50  baking             Held at 25 % (baking): 180 s of 300 s of evidence.",
     ]);
@@ -52,6 +51,11 @@ describe("a rollout on the screen", () => {
     expect(renderRollout(seen, NOW, PLAIN)).toContain("when it was last seen. Cannot reach http://x");
   });
 
+  it("says why it is where it is, unless the latest decision below says it", () => {
+    expect(render()).not.toContain("because");
+    expect(render({}, [])).toContain("because    Held at 25 %");
+  });
+
   it("says nothing of a next step after the end", () => {
     const ended = {
       state: "rolled_back",
@@ -67,9 +71,9 @@ describe("one line", () => {
   it("of a decision says what was done, else why nothing was; and who, unless it was the controller", () => {
     const line = (differences: object): string => decisionLine(sampleDecision(differences), PLAIN);
     expect(line({ action: "promote", because: "Promoted." })).toBe("11:59:50  promote            Promoted.");
-    expect(line({ by: "Ana", action: "pause", verdict: null, cause: null, because: "Ana paused it." })).toBe(
-      "11:59:50  pause              Ana paused it. (Ana)",
-    );
+    const byAna = { by: "Ana", action: "pause", verdict: null, cause: null };
+    expect(line({ ...byAna, because: "Ana paused it." })).toBe("11:59:50  pause              Ana paused it.");
+    expect(line({ ...byAna, because: "Paused." })).toBe("11:59:50  pause              Paused. (Ana)");
   });
 
   it("of a rollout says where it stands", () => {

@@ -29,7 +29,8 @@ export function renderRollout({ rollout, decisions, trouble }: SeenRollout, nowM
       facts(
         [
           ...nextFacts(rollout, nowMs),
-          ["because", rollout.because],
+          // The latest decision says it in its own line below.
+          ["because", decisions[0]?.because === rollout.because ? undefined : rollout.because],
           ...unticked.map(({ item }): Fact => ["not ticked", item]),
           ...Object.entries(plan.links).map(([name, address]): Fact => [name, address]),
         ],
@@ -58,7 +59,7 @@ export function decisionLine(
   const did = action === "none" ? (cause ?? verdict ?? "none") : action;
   const style: Style = verdict === "fail" || did === "rollback" || did === "kill" ? "bad" : (STYLES_OF[did] ?? "faint");
   const word = did.replaceAll("_", " ").padEnd(WORD_WIDTH);
-  return `${theme.paint("faint", formatTime(at))}  ${theme.paint(style, word)}  ${because}${by === "controller" ? "" : theme.paint("faint", ` (${by})`)}`;
+  return `${theme.paint("faint", formatTime(at))}  ${theme.paint(style, word)}  ${because}${by === "controller" || because.startsWith(by) ? "" : theme.paint("faint", ` (${by})`)}`;
 }
 
 const WORD_WIDTH = 17;
