@@ -28,6 +28,9 @@ describe("configuration", () => {
       tokenPepper: null,
       metricsOpen: false,
       docs: true,
+      prometheusUrl: null,
+      prometheusAuthorization: null,
+      prometheusAuthorizationFile: null,
       warnings: [],
     });
   });
@@ -55,6 +58,10 @@ describe("configuration", () => {
     ["BUNTING_METRICS_OPEN", "on", "metricsOpen", true],
     ["BUNTING_METRICS_OPEN", "0", "metricsOpen", false],
     ["BUNTING_DOCS", "false", "docs", false],
+    ["BUNTING_PROMETHEUS_URL", "http://10.0.0.9:9090", "prometheusUrl", "http://10.0.0.9:9090"],
+    ["BUNTING_PROMETHEUS_URL", "https://example.com/prometheus/", "prometheusUrl", "https://example.com/prometheus"],
+    ["BUNTING_PROMETHEUS_AUTHORIZATION", "Bearer abc", "prometheusAuthorization", "Bearer abc"],
+    ["BUNTING_PROMETHEUS_AUTHORIZATION_FILE", "/run/secret", "prometheusAuthorizationFile", "/run/secret"],
   ])("%s=%s sets %s", (variable, value, name, expected) => {
     expect(read({ [variable]: value })).toMatchObject({ [name]: expected });
   });
@@ -78,6 +85,13 @@ describe("configuration", () => {
     ["BUNTING_TOKEN_PEPPER", "fifteen letters"],
     ["BUNTING_METRICS_OPEN", "maybe"],
     ["BUNTING_DOCS", "2"],
+    ["BUNTING_PROMETHEUS_URL", "prometheus:9090"],
+    ["BUNTING_PROMETHEUS_URL", "file:///etc/passwd"],
+    ["BUNTING_PROMETHEUS_URL", "http://user:password@prometheus:9090"],
+    ["BUNTING_PROMETHEUS_URL", "http://prometheus:9090/?"],
+    ["BUNTING_PROMETHEUS_URL", "http://prometheus:9090/#"],
+    ["BUNTING_PROMETHEUS_AUTHORIZATION", "abc"],
+    ["BUNTING_PROMETHEUS_AUTHORIZATION", "Bearer a\r\nHost: x"],
   ])("%s=%s is refused with the variable's name and what to write, not with the value", (variable, value) => {
     const setting = settings.map(([, one]) => one).find((one) => one.variable === variable);
     expect(problemOf({ [variable]: value })).toBe(`${variable} must be ${setting?.expected}.`);
@@ -88,6 +102,11 @@ describe("configuration", () => {
     const problem = problemOf({ BUNTING_PORT: "x", BUNTING_LOG_LEVEL: "y" });
     expect(problem).toContain("BUNTING_PORT");
     expect(problem).toContain("BUNTING_LOG_LEVEL");
+  });
+
+  it("takes Prometheus's credentials from one place", () => {
+    const both = { BUNTING_PROMETHEUS_AUTHORIZATION: "Bearer a", BUNTING_PROMETHEUS_AUTHORIZATION_FILE: "/b" };
+    expect(problemOf(both)).toContain("BUNTING_PROMETHEUS_AUTHORIZATION_FILE");
   });
 
   it("opens metrics on this machine's own address only", () => {

@@ -6,7 +6,10 @@ import { startController } from "./controller/controller.ts";
 import { environmentRoutes } from "./environments/routes.ts";
 import { createEvaluator } from "./evaluation/evaluator.ts";
 import { evaluationRoutes } from "./evaluation/routes.ts";
+import { observeRollouts } from "./evidence/evidence-metrics.ts";
+import { createPrometheus, type PrometheusSource } from "./evidence/prometheus.ts";
 import { evidenceRoutes } from "./evidence/routes.ts";
+import { startSampler } from "./evidence/sampler.ts";
 import { createStoredEvidence } from "./evidence/stored-evidence.ts";
 import { exportRoutes } from "./export/routes.ts";
 import { configurationRoutes } from "./flags/configuration-routes.ts";
@@ -28,6 +31,7 @@ import { opsRoutes } from "./ops/routes.ts";
 import { createNodeClock, createNodeRandom, createNodeScheduler, nameOfProcess } from "./platform/node.ts";
 import type { Clock, Logger, Random, Scheduler } from "./ports.ts";
 import { receiptRoutes } from "./receipts/routes.ts";
+import { liveRollouts } from "./rollouts/rollout.ts";
 import { rolloutRoutes } from "./rollouts/routes.ts";
 import { segmentRoutes } from "./segments/routes.ts";
 import { createHub } from "./stream/hub.ts";
@@ -144,10 +148,14 @@ export function createServer(deps: ServerDeps): Server {
 
   const http = createListener(app, () => newRequestId(random));
   hub.attach(http);
+  const live = () => liveRollouts(ledger.state.rollouts).map(({ rollout }) => rollout);
+  observeRollouts(registry, { live, telemetry, clock });
+  const sampler = startSampler({ ...deps, live, telemetry, prometheus: prometheusOf(config, scheduler) });
   const controller = startController({ ledger, evidence, clock, scheduler, logger, registry });
 
   const close = async (): Promise<void> => {
     controller.close();
+    sampler.stop();
     await hub.drain();
     const stopped = stopListening(http, (task) => scheduler.after(LAST_REQUESTS_MS, task));
     hub.close();
@@ -167,6 +175,12 @@ export function createServer(deps: ServerDeps): Server {
       return closing;
     },
   };
+}
+
+function prometheusOf(config: Config, scheduler: Scheduler): PrometheusSource | null {
+  const { prometheusUrl: baseUrl, prometheusAuthorization, prometheusAuthorizationFile: file } = config;
+  if (baseUrl === null) return null;
+  return createPrometheus({ baseUrl, authorization: file === null ? prometheusAuthorization : { file }, scheduler });
 }
 
 export interface RunningServer extends Pick<Server, "firstRun" | "close"> {

@@ -339,6 +339,7 @@ const PROVOCATIONS: Partial<Record<ErrorCode, Provocation>> = {
   flag_killed: post(`${PRODUCTION}/flags/codes-killed/kill`, why),
   flag_not_killed: post(`${contended}/restore`, why),
   kill_matches_nothing: post(`${PRODUCTION}/kill`, { tag: "nobody", ...why }),
+  rollout_not_found: get("/api/v1/rollouts/never/metrics"),
   receipt_expired: get(`${PRODUCTION}/receipts/123456`),
   token_not_found: get("/api/v1/tokens/000000000000"),
   token_scope_invalid: post("/api/v1/tokens", { kind: "server", name: "a" }),
