@@ -39,6 +39,7 @@ export function createOutcomes(
     if (known !== undefined) return known;
     const outcome = new RequestOutcome();
     underWay.set(request, outcome);
+    follow(request, (emit) => context.run(outcome, emit));
     const startedAt = book.now();
     response.once("finish", () => settle(outcome, startedAt, response.statusCode));
     // Follows `finish`, where there is one, and then changes nothing.
@@ -69,8 +70,6 @@ export function createOutcomes(
   const inFastify = (instance: FastifyInstance, done: () => void): void => {
     const hook: FastifyHook = ({ raw: request }, { raw: response }, next) => inExpress(request, response, next);
     instance.addHook("onRequest", hook);
-    // Reading a body leaves the context that the request began in: it is entered again.
-    instance.addHook("preValidation", hook);
     done();
   };
 
@@ -114,6 +113,16 @@ function isFunction<Type extends (...given: never[]) => unknown>(value: unknown)
 
 function isServerError(status: number): boolean {
   return status >= 500;
+}
+
+/**
+ * The parts of a body arrive in the context of the connection, not of the request that they belong to: whoever reads the body
+ * by events would leave the request with the first of them.
+ */
+function follow(request: object, inContext: (emit: () => unknown) => unknown): void {
+  if (!("emit" in request) || !isFunction<(...event: unknown[]) => unknown>(request.emit)) return;
+  const { emit } = request;
+  request.emit = (...event: unknown[]) => inContext(() => emit.apply(request, event));
 }
 
 /** An option that throws must not end a request that went well. */

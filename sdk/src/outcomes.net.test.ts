@@ -1,0 +1,236 @@
+import { createServer, type IncomingMessage, request as open, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setImmediate } from "node:timers/promises";
+import type { EvidenceCell } from "@bunting/contracts";
+import { booleanFlag, createOrigin, eventually, type StreamServer, startStreamServer } from "@bunting/testkit";
+import { serve } from "@hono/node-server";
+import express from "express";
+import fastify from "fastify";
+import { Hono } from "hono";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createFlags } from "./create-flags.ts";
+import type { Flags, OutcomesOptions } from "./types.ts";
+
+/*
+ * The four kinds of servers, on real sockets, with an application that knows nothing of evidence: it reads a flag somewhere
+ * deep in asynchronous code and answers.
+ */
+
+const ROLLOUT = {
+  id: "r-1",
+  attempt: 1,
+  stage: 0,
+  canary: "on",
+  control: "off",
+  rule: null,
+  groupSalt: 7,
+  metrics: [],
+};
+
+/** What a request asks the application to do. */
+type Wish = "ok" | "broken" | "throws" | "missing" | "hangs" | "twice" | "posted";
+
+interface App {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+let server: StreamServer;
+let flags: Flags;
+
+/** Somewhere deep: after a timer, a promise and a callback. */
+async function readFlag(user: string): Promise<boolean> {
+  await setImmediate();
+  return new Promise((resolve) => {
+    process.nextTick(() => resolve(flags.isEnabled("redis", user)));
+  });
+}
+
+async function work(wish: Wish): Promise<number> {
+  await readFlag("u-1");
+  if (wish === "twice") {
+    await readFlag("u-1");
+    await readFlag("u-2");
+  }
+  if (wish === "throws") throw new Error("as asked");
+  return wish === "broken" ? 503 : wish === "missing" ? 404 : 200;
+}
+
+const wishOf = (url: string | undefined): Wish => (url ?? "/").slice(1) as Wish;
+
+const APPS: Readonly<Record<string, (options: OutcomesOptions) => Promise<App>>> = {
+  "node:http": (options) => {
+    const listener = (request: IncomingMessage, response: ServerResponse): void => {
+      const wish = wishOf(request.url);
+      request.resume().on("end", () => {
+        if (wish === "hangs") return void readFlag("u-1");
+        work(wish).then(
+          (status) => response.writeHead(status).end("done"),
+          () => response.writeHead(500).end("failed"),
+        );
+      });
+    };
+    return listening(createServer(flags.outcomes(options)(listener)));
+  },
+  express: (options) => {
+    const app = express();
+    app.use(flags.outcomes(options));
+    app.use(express.json());
+    app.all("/:wish", async (request, response) => {
+      const wish = wishOf(request.url);
+      if (wish === "hangs") return void (await readFlag("u-1"));
+      response.status(await work(wish)).send("done");
+    });
+    // Otherwise express prints what a route throws.
+    app.use((_error: unknown, _request: express.Request, response: express.Response, _next: express.NextFunction) => {
+      response.status(500).end();
+    });
+    return listening(createServer(app));
+  },
+  fastify: async (options) => {
+    const app = fastify();
+    await app.register(flags.outcomes(options));
+    app.all("/:wish", async (request, reply) => {
+      const wish = wishOf(request.url);
+      if (wish === "hangs") {
+        await readFlag("u-1");
+        return new Promise(() => {});
+      }
+      return reply.code(await work(wish)).send("done");
+    });
+    await app.listen({ port: 0, host: "127.0.0.1" });
+    const { port } = app.server.address() as AddressInfo;
+    return {
+      port,
+      close: async () => {
+        app.server.closeAllConnections();
+        await app.close();
+      },
+    };
+  },
+  hono: (options) => {
+    const app = new Hono();
+    app.use(flags.outcomes(options));
+    app.all("/:wish", async (context) => {
+      if (context.req.method === "POST") await context.req.json();
+      const wish = context.req.param("wish") as Wish;
+      return context.body("done", (await work(wish)) as 200);
+    });
+    app.onError((_error, context) => context.body(null, 500));
+    return new Promise((resolve) => {
+      const listener = serve({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" }, ({ port }) =>
+        resolve({ port, close: () => new Promise((closed) => listener.close(() => closed())) }),
+      );
+    });
+  },
+};
+
+beforeAll(async () => {
+  server = await startStreamServer({ origin: createOrigin([booleanFlag("redis", { entry: { rollout: ROLLOUT } })]) });
+});
+afterAll(() => server.stop());
+
+beforeEach(async () => {
+  flags = createFlags({ url: server.url, token: server.token, cacheFile: false });
+  await flags.ready();
+});
+afterEach(() => flags.close());
+
+describe.each(Object.keys(APPS))("TE-36 outcomes() in %s", (name) => {
+  it("gives every flag that a request reads the request's status and latency", async () => {
+    const cells = await evidenceOf(name, ["ok", "broken", "throws", "missing", "ok"]);
+    expect(totals(cells)).toEqual({ exposures: 5, outcomes: 5, errors: 2, latencies: 5 });
+  });
+
+  it("counts one outcome for a flag that is read twice for the same user", async () => {
+    const cells = await evidenceOf(name, ["twice"]);
+    expect(totals(cells)).toEqual({ exposures: 3, outcomes: 2, errors: 0, latencies: 2 });
+  });
+
+  it("follows a request whose body is read", async () => {
+    const cells = await evidenceOf(name, ["posted"], {}, "POST");
+    expect(totals(cells)).toEqual({ exposures: 1, outcomes: 1, errors: 0, latencies: 1 });
+  });
+
+  it("lets the application say what an error is", async () => {
+    const cells = await evidenceOf(name, ["ok", "missing", "broken"], { isError: (status) => status === 404 });
+    expect(totals(cells)).toMatchObject({ outcomes: 3, errors: 1 });
+  });
+});
+
+describe.each(["node:http", "express", "fastify"])("TE-36 a request that its client gives up, in %s", (name) => {
+  it.each([
+    ["ignored", 0, 0],
+    ["error", 1, 1],
+  ] as const)("is %s", async (aborted, outcomes, errors) => {
+    const app = await APPS[name]?.({ aborted });
+    if (app === undefined) throw new Error(`There is no ${name}.`);
+    const request = open({ port: app.port, host: "127.0.0.1", path: "/hangs" }).end();
+    request.on("error", () => {});
+    await eventually(() => expect(flags.status().counters.evidencePending).toBeGreaterThan(0));
+    request.destroy();
+    if (outcomes > 0) await eventually(() => expect(flags.status().counters.evidencePending).toBe(2));
+    await app.close();
+    expect(totals(await flushed())).toMatchObject({ exposures: 1, outcomes, errors });
+  });
+});
+
+describe("TE-36 what is no framework", () => {
+  it("is refused", () => {
+    const outcomes = flags.outcomes() as (...given: unknown[]) => unknown;
+    expect(() => outcomes({}, {})).toThrow("not called by a framework");
+  });
+
+  it("nothing is told of a flag that is read outside of a request", async () => {
+    flags.outcomes();
+    await readFlag("u-1");
+    expect(totals(await flushed())).toMatchObject({ exposures: 1, outcomes: 0 });
+  });
+});
+
+async function evidenceOf(
+  name: string,
+  wishes: readonly Wish[],
+  options: OutcomesOptions = {},
+  method = "GET",
+): Promise<readonly EvidenceCell[]> {
+  const app = await APPS[name]?.(options);
+  if (app === undefined) throw new Error(`There is no ${name}.`);
+  for (const wish of wishes) {
+    const body = method === "POST" ? { body: JSON.stringify({ large: "x".repeat(100_000) }) } : {};
+    const headers = { "content-type": "application/json", connection: "close" };
+    const response = await fetch(`http://127.0.0.1:${app.port}/${wish}`, { method, headers, ...body });
+    await response.text();
+  }
+  await app.close();
+  return flushed();
+}
+
+async function flushed(): Promise<readonly EvidenceCell[]> {
+  const before = server.telemetry.batches.length;
+  await flags.flush();
+  return server.telemetry.batches.slice(before).flatMap(({ evidence = [] }) => evidence);
+}
+
+function totals(cells: readonly EvidenceCell[]) {
+  const total = (count: (cell: EvidenceCell) => number): number => cells.reduce((sum, cell) => sum + count(cell), 0);
+  return {
+    exposures: total(({ exposureCount }) => exposureCount),
+    outcomes: total(({ outcomeCount }) => outcomeCount),
+    errors: total(({ errorCount }) => errorCount),
+    latencies: total(({ sketch }) => sketch.reduce((sum, [, count]) => sum + count, 0)),
+  };
+}
+
+async function listening(application: ReturnType<typeof createServer>): Promise<App> {
+  await new Promise<void>((resolve) => application.listen(0, "127.0.0.1", resolve));
+  const { port } = application.address() as AddressInfo;
+  return {
+    port,
+    close: () =>
+      new Promise((resolve) => {
+        application.close(() => resolve());
+        application.closeAllConnections();
+      }),
+  };
+}
