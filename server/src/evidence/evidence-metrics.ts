@@ -57,7 +57,7 @@ export function observeRollouts(
         exposures.set(labels, total?.exposureCount ?? 0);
         outcomes.set(labels, total?.outcomeCount ?? 0);
         errors.set(labels, total?.errorCount ?? 0);
-        const quantiles = measured.recent[plan[name]]?.total.latencyMs ?? {};
+        const quantiles: Readonly<Record<string, number>> = measured.recent[plan[name]]?.total.latencyMs ?? {};
         for (const [quantile, latencyMs] of Object.entries(quantiles)) {
           latency.set({ ...labels, quantile: `0.${quantile.slice(1)}` }, latencyMs / 1000);
         }
