@@ -32,12 +32,13 @@ describe("GA-31 the first of these that holds is the verdict", () => {
     ...intervalsOf(count, canary, control, { from: 60 - count }),
   ];
   const now = (seconds: number): Partial<JudgementInputs> => ({ now: START + seconds * 1000 });
-  const rows: readonly (readonly [
+  type Row = readonly [
     expected: string,
     plan: Partial<RolloutPlanInput>,
     intervals: readonly EvidenceInterval[],
     changes?: Partial<JudgementInputs>,
-  ])[] = [
+  ];
+  const rows: readonly Row[] = [
     ["breakers", errors, healthy, { breakers: { openInstanceCount: 2, canaryInstanceCount: 9 } }],
     ["breakers", errors, healthy, { breakers: { openInstanceCount: 1, canaryInstanceCount: 1 } }],
     ["pass", errors, healthy, { breakers: { openInstanceCount: 1, canaryInstanceCount: 9 } }],
@@ -48,7 +49,7 @@ describe("GA-31 the first of these that holds is the verdict", () => {
     ["no_data", errors, healthy.slice(0, 40), now(600)],
     ["no_data", errors, [], now(600)],
     ["no_data", errors, intervalsOf(60, null, null), now(600)],
-    ["no_data", errors, [...healthy.slice(0, 50), ...intervalsOf(10, CANARY, null, { from: 50 })]],
+    ["no_data", errors, [...intervalsOf(197, CANARY, CONTROL), ...intervalsOf(3, CANARY, null, { from: 197 })]],
     ["no_data", { ...errors, onNoData: "rollback" }, intervalsOf(78, null, CONTROL), now(800)],
     ["sample_ratio_mismatch", errors, intervalsOf(60, null, CONTROL)],
     ["sample_ratio_mismatch", errors, intervalsOf(60, { exposures: 120 }, CONTROL)],
@@ -74,9 +75,10 @@ describe("GA-31 the first of these that holds is the verdict", () => {
     ["pass", errors, healthy],
   ];
 
-  it.each(rows)("%s (row %#)", (expected, plan, intervals, changes) => {
+  it.each(rows.map((row) => ({ expected: row[0], row })))("$expected (row $#)", ({ expected, row }) => {
+    const [, plan, intervals, changes] = row;
     const judgement = judge(plan, intervals, changes);
-    expect(causeOf(judgement), judgement.because).toBe(expected);
+    expect({ cause: causeOf(judgement), because: judgement.because }).toMatchObject({ cause: expected });
     expect(judgement.findings[0]).toMatchObject({ verdict: judgement.verdict, cause: judgement.cause });
     expect(judgement.failure === null).toBe(judgement.verdict !== "fail");
     expect(judgement.promotedBy === null).toBe(judgement.verdict !== "pass");
@@ -188,6 +190,39 @@ describe("GA-3 the same intervals give the same bytes", () => {
     const intervals = intervalsOf(60, { exposures: 160, errors: 2 }, CONTROL);
     const late = [...intervals.filter((_, index) => index !== 20), ...intervals.filter((_, index) => index === 20)];
     expect(text(judge(plan, late))).toBe(text(judge(plan, intervals)));
+  });
+});
+
+describe("GA-32 silence is not health", () => {
+  const plan = { guardrails: [ERRORS] };
+  const silent = [...intervalsOf(40, CANARY, CONTROL), ...intervalsOf(3, null, CONTROL, { from: 40 })];
+
+  it("from the third interval on, and a crash before reporting is named", () => {
+    expect(judge(plan, silent.slice(0, 42)).because).not.toContain("crash");
+    const crashed = judge(plan, silent);
+    expect(crashed.because).toContain("may crash before it can report");
+    expect(crashed.findings.map(({ cause }) => cause)).toContain("no_data");
+  });
+
+  it("of the control is no reason to roll back, whatever the plan says of the canary's", () => {
+    const judgement = judge({ ...plan, onNoData: "rollback" }, intervalsOf(90, null, null), { now: START + 900_000 });
+    expect(judgement).toMatchObject({ verdict: "hold", cause: "no_data" });
+  });
+
+  it("has not begun when a stage has just begun", () => {
+    expect(judge(plan, [], { now: START + 20_000 }).cause).toBe("insufficient_data");
+  });
+});
+
+describe("GA-23 open breakers", () => {
+  it.each([
+    { open: 0, instances: 0, verdict: "pass" },
+    { open: 1, instances: 2, verdict: "pass" },
+    { open: 1, instances: 1, verdict: "fail" },
+    { open: 2, instances: 50, verdict: "fail" },
+  ])("in $open of $instances instances: $verdict", ({ open, instances, verdict }) => {
+    const breakers = { openInstanceCount: open, canaryInstanceCount: instances };
+    expect(judge({ guardrails: [ERRORS] }, intervalsOf(60, CANARY, CONTROL), { breakers }).verdict).toBe(verdict);
   });
 });
 
@@ -346,7 +381,7 @@ describe("GA-36 decideBy threshold: limits by the values as measured", () => {
   const latency = (canaryMs: number, controlMs: number): readonly EvidenceInterval[] =>
     one({ exposures: 1000, latencies: [[canaryMs, 1000]] }, { exposures: 19_000, latencies: [[controlMs, 19_000]] });
 
-  it.each([
+  it.each<[string, Partial<RolloutPlanInput>, readonly EvidenceInterval[], "pass" | "fail" | "hold"]>([
     ["rate exactly .01", errorLimit, one({ exposures: 1000, errors: 10 }, { exposures: 19_000, errors: 19 }), "pass"],
     [
       "rate just above .01",
@@ -376,9 +411,9 @@ describe("GA-36 decideBy threshold: limits by the values as measured", () => {
       one({ exposures: 100, errors: 9 }, { exposures: 99 }),
       "hold",
     ],
-  ] as const)("%s: %o", (_, plan, intervals, expected) => {
+  ])("%s", (_, plan, intervals, expected) => {
     const judgement = judge(plan, intervals);
-    expect(judgement.verdict, judgement.because).toBe(expected);
+    expect(judgement).toMatchObject({ verdict: expected, because: expect.any(String) });
     if (expected === "hold") expect(judgement.cause).toBe("insufficient_data");
   });
 

@@ -255,11 +255,11 @@ function silenceFindings(stage: StageStatistics, inputs: JudgementInputs, sample
     const because = "the control reports and the canary does not: it may crash before it can report";
     found.push(hold("sample_ratio_mismatch", because));
   }
+  if (sampleRatio.mismatch) found.push(hold("sample_ratio_mismatch", mismatchText(sampleRatio)));
+  if (canarySilent) found.push(hold("no_data", `the canary has reported nothing for ${canarySilence * 10} s`));
   if (hasControl && !controlReports) {
     found.push(hold("no_data", `the control has reported nothing for ${silentSince(stage.controlThrough) * 10} s`));
   }
-  if (sampleRatio.mismatch) found.push(hold("sample_ratio_mismatch", mismatchText(sampleRatio)));
-  if (canarySilent) found.push(hold("no_data", `the canary has reported nothing for ${canarySilence * 10} s`));
   return found;
 }
 

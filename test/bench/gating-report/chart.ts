@@ -74,7 +74,7 @@ export function dotChart({ title, subtitle, categories, series, from, to, ticks,
 
 function mark(index: number, x: number, y: number): string {
   const color = PALETTE[index % PALETTE.length] ?? "#000";
-  const shape = SHAPES[index % SHAPES.length];
+  const shape = SHAPES[index % SHAPES.length] ?? "disc";
   switch (shape) {
     case "circle":
       return `<circle cx="${at(x)}" cy="${at(y)}" r="4" fill="${color}"/>`;
@@ -88,7 +88,7 @@ function mark(index: number, x: number, y: number): string {
       return `<path d="M${at(x - 4)} ${at(y - 4)}L${at(x + 4)} ${at(y + 4)}M${at(x + 4)} ${at(y - 4)}L${at(x - 4)} ${at(y + 4)}" stroke="${color}" stroke-width="2"/>`;
     case "ring":
       return `<circle cx="${at(x)}" cy="${at(y)}" r="5.5" fill="none" stroke="${color}" stroke-width="2.5"/>`;
-    default:
+    case "disc":
       return `<circle cx="${at(x)}" cy="${at(y)}" r="6" fill="${color}"/>`;
   }
 }

@@ -57,7 +57,7 @@ export function sharedDrift(random: Random, intervalCount: number): Float64Array
 }
 
 export function createErrorTraffic(setting: ErrorSetting, random: Random): (index: number) => ErrorInterval {
-  const { model, requestsPerSecond, shareRate, baseRate, regression, regressionFrom } = setting;
+  const { model, requestsPerSecond, baseRate, regression, regressionFrom } = setting;
   const drift = sharedDrift(random, INTERVALS_PER_HOUR);
   const trafficPhase = 2 * Math.PI * random.uniform();
   const population = createPopulation(setting, random);

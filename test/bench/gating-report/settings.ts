@@ -74,16 +74,16 @@ const ROLLOUTS: readonly {
   readonly share: number;
 }[] = [
   { name: "no regression", changes: {}, share: 0.1 },
-  { name: "no regression, base rate triples", changes: { rising: true }, share: 0.05 },
-  { name: "errors x2", changes: { errorFactor: 2 }, share: 0.05 },
-  { name: "errors x4", changes: { errorFactor: 4 }, share: 0.05 },
-  { name: "errors x10", changes: { errorFactor: 10 }, share: 0.05 },
-  { name: "errors x3 from minute 25", changes: { errorFactor: 3, regressionFrom: 150 }, share: 0.05 },
+  { name: "no regression, base rate triples", changes: { rising: true }, share: 0.03 },
+  { name: "errors x2", changes: { errorFactor: 2 }, share: 0.03 },
+  { name: "errors x4", changes: { errorFactor: 4 }, share: 0.03 },
+  { name: "errors x10", changes: { errorFactor: 10 }, share: 0.03 },
+  { name: "errors x3 from minute 25", changes: { errorFactor: 3, regressionFrom: 150 }, share: 0.03 },
 ];
 
 const OURS_ONLY: typeof ROLLOUTS = [
-  { name: "latency +50 %", changes: { latencyFactor: 1.5 }, share: 0.05 },
-  { name: "conversion x.7", changes: { conversionFactor: 0.7 }, share: 0.025 },
+  { name: "latency +50 %", changes: { latencyFactor: 1.5 }, share: 0.03 },
+  { name: "conversion x.7", changes: { conversionFactor: 0.7 }, share: 0.02 },
 ];
 
 export const COLUMNS: readonly Column[] = [
@@ -155,7 +155,7 @@ export const COLUMNS: readonly Column[] = [
     table: "latency-aa" as const,
     name: percent(shareRate),
     experiment: { kind: "latency" as const, setting: requests({ shareRate }) },
-    share: 0.25,
+    share: 0.15,
   })),
   ...[0.01, 0.05, 0.25].flatMap((shareRate) =>
     [

@@ -1,0 +1,43 @@
+import { describe, expect, it } from "vitest";
+import type { ErrorSetting } from "../bench/gating-report/error-traffic.ts";
+import { runErrors, runProof } from "../bench/gating-report/experiments.ts";
+import { METHODS } from "../bench/gating-report/methods.ts";
+
+/*
+ * The gating report in small: enough runs to see that the statistics have not changed for the worse, on every change.
+ */
+
+const SEED = "gating-in-small";
+const RUNS = 300;
+const OURS = METHODS.findIndex(({ name }) => name === "Bunting .05");
+
+const realistic: ErrorSetting = {
+  model: "both",
+  requestsPerSecond: 100,
+  shareRate: 0.05,
+  baseRate: 0.005,
+  regression: 1,
+  regressionFrom: 0,
+  propensityShape: 0.3,
+};
+
+const shareOf = (run: (seed: string) => number | null | undefined): number => {
+  const ends = Array.from({ length: RUNS }, (_, index) => run(`${SEED}/${index}`));
+  return ends.filter((seconds) => typeof seconds === "number").length / RUNS;
+};
+
+describe(`GA-41 an hour of realistic traffic, ${RUNS} times, seed ${SEED}`, () => {
+  it("rolls back at most 2 % without a regression at a budget of .05", () => {
+    expect(shareOf((seed) => runErrors(realistic, seed)[OURS])).toBeLessThanOrEqual(0.02);
+  });
+
+  it("rolls back at least 97 % with four times the errors", () => {
+    expect(shareOf((seed) => runErrors({ ...realistic, regression: 4 }, seed)[OURS])).toBeGreaterThanOrEqual(0.97);
+  });
+
+  it("proves non-inferiority of a canary at the margin in at most 5 %, of an equal one in most", () => {
+    const setting = { ...realistic, margin: 2 };
+    expect(shareOf((seed) => runProof({ ...setting, regression: 2 }, seed)[0])).toBeLessThanOrEqual(0.05);
+    expect(shareOf((seed) => runProof(setting, seed)[0])).toBeGreaterThanOrEqual(0.5);
+  });
+});
