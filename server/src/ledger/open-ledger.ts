@@ -97,7 +97,7 @@ interface Opening {
 
 function openAt(file: string, { folder, options, box, founding }: Opening): Ledger {
   const hadLog = existsSync(`${file}-wal`);
-  const database = openDatabase(file);
+  const database = openDatabase(file, options.failpoints?.onStatement);
   try {
     const { onMigrationStatement } = options.failpoints ?? {};
     migrate(database, {

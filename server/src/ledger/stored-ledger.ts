@@ -48,6 +48,8 @@ export interface Failpoints {
   readonly afterCommit?: () => void;
   /** Before each statement of a migration, counted from 1. */
   readonly onMigrationStatement?: (count: number) => void;
+  /** Before each statement of the database. */
+  readonly onStatement?: () => void;
 }
 
 /** Commands that make a secret: their answer is not stored, so it cannot be repeated. */

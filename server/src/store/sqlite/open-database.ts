@@ -11,10 +11,12 @@ const LOCK_WAIT_MS = 1_000;
  * Opens the file for one process, durably. Every setting is made at every open and read back where being wrong would lose
  * data: better-sqlite3 compiles in NORMAL for WAL, so `synchronous` reads FULL after the first switch to WAL and NORMAL when
  * the file is opened again.
+ *
+ * @param onStatement called before each statement from then on; for tests
  */
-export function openDatabase(file: string): Database.Database {
+export function openDatabase(file: string, onStatement?: () => void): Database.Database {
   refuseCrashingAddon();
-  const database = openFile(file);
+  const database = openFile(file, onStatement);
   try {
     refuseOldSqlite(database);
     // Before the switch to WAL: then there is no shared-memory file, and a second opener is told SQLITE_BUSY.
@@ -38,9 +40,9 @@ export function openDatabase(file: string): Database.Database {
   }
 }
 
-function openFile(file: string): Database.Database {
+function openFile(file: string, onStatement: (() => void) | undefined): Database.Database {
   try {
-    return new Database(file, { timeout: LOCK_WAIT_MS });
+    return new Database(file, { timeout: LOCK_WAIT_MS, ...(onStatement && { verbose: onStatement }) });
   } catch (error) {
     throw explainOpening(error, file);
   }
