@@ -597,6 +597,19 @@ describe("GA-30 several guardrails share one budget", () => {
     expect(judgement.guardrails.map(({ verdict }) => verdict)).toEqual(["pass", "fail", "hold"]);
   });
 
+  it("half of it for errors, and all of it together", () => {
+    const shares = (guardrails: NonNullable<RolloutPlanInput["guardrails"]>): number[] =>
+      judge({ guardrails }, []).contributions.map(({ logEvidence }) => Math.exp(logEvidence));
+    const slow = { metric: "latency_p99", maxIncreasePercent: 25 } as const;
+    const fewer = { metric: "conversion", kind: "ratio", minPercentOfControl: 90 } as const;
+    expect(shares([ERRORS])).toEqual([1]);
+    expect(shares([slow, fewer]).map(Math.log)).toEqual(
+      [Math.log(0.5), Math.log(0.5)].map((log) => expect.closeTo(log, 6)),
+    );
+    expect(shares([ERRORS, slow, fewer])).toEqual([0.5, 0.25, 0.25].map((share) => expect.closeTo(share, 6)));
+    expect(judge({ guardrails: [ERRORS, slow, fewer] }, []).mergedLogEvidence).toBeCloseTo(0, 9);
+  });
+
   it("find fewer conversions", () => {
     const plan = { guardrails: [{ metric: "conversion", kind: "ratio", minPercentOfControl: 50 } as const] };
     const fewer = intervalsOf(100, { exposures: 160, conversions: 1 }, { exposures: 3040, conversions: 152 });

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { BulkTest } from "./bulk-test.ts";
 import { ControlHistory } from "./control-history.ts";
 import { arm } from "./evidence-fixture.ts";
 import { nearestRung } from "./ladder.ts";
@@ -168,23 +169,22 @@ describe("GA-18 a slower canary is found by its bulk, a longer tail by the tail"
     expect(evidenceOf([[900, 6]], 25, 60, 1)).toBeLessThan(Math.log(100));
   });
 
-  it("below the lowest rung the bulk is silent, for clustering could not be seen", () => {
-    const fast = slower(1.5).map(([ms, count]): [number, number] => [ms / 100, count]);
-    const comparison = new LatencyComparison("latency_p50", 0);
+  it.each([
+    { unit: 1, silent: false },
+    { unit: 0.01, silent: true },
+  ])("at $unit of that the ladder tells the bulk enough of groups: $silent that it does not", ({ unit, silent }) => {
+    const bulk = new BulkTest(0);
     const history = new ControlHistory();
     for (let interval = 0; interval < 60; interval += 1) {
-      const arms = {
-        canary: arm({ outcomes: 100, latencies: fast, turn: interval }),
-        control: arm({
-          outcomes: 1000,
-          latencies: control.map(([ms, count]) => [ms / 100, count] as const),
-          turn: interval,
-        }),
-      };
-      comparison.add(arms, history, true);
-      history.add(interval, arms.control.sketch);
+      const scaled = (latencies: readonly (readonly [number, number])[]): [number, number][] =>
+        latencies.map(([ms, count]) => [ms * unit, count]);
+      const canary = arm({ outcomes: 100, latencies: scaled(slower(1.5)), turn: 7 * interval });
+      const past = arm({ outcomes: 1000, latencies: scaled(control), turn: 5 * interval });
+      if (!history.empty) bulk.add((bin) => history.score(bin), canary, past);
+      history.add(interval, past.sketch);
     }
-    expect(Number.isFinite(comparison.logEvidence())).toBe(true);
+    if (silent) expect(bulk.logEvidence()).toBe(0);
+    else expect(bulk.logEvidence()).toBeGreaterThan(Math.log(100));
   });
 });
 
