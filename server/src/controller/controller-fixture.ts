@@ -1,12 +1,11 @@
 import type { EvidenceCell, FlagKey, Rollout, RolloutPlanInput } from "@bunting/contracts";
 import { EVIDENCE_GROUPS, EVIDENCE_INTERVAL_MS } from "@bunting/contracts/literals";
 import { armFromCells, type Breakers, type EvidenceInterval, mergeArms, type Sample } from "@bunting/gating";
-import { createFakeTime, createSeededRandom } from "@bunting/testkit";
 import { Registry } from "prom-client";
 import type { AttemptArms, EvidenceRow, EvidenceSource } from "../evidence/evidence.ts";
 import type { Actor, Command, Outcome } from "../ledger/command.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { actor, createFlag, flagKeyOf, PRODUCTION, TestFolder } from "../ledger/ledger-fixture.ts";
+import { actor, createFlag, flagKeyOf, PRODUCTION, type Surroundings, TestFolder } from "../ledger/ledger-fixture.ts";
 import type { LedgerOptions } from "../ledger/open-ledger.ts";
 import type { StoredRollout } from "../ledger/state.ts";
 import { planOf } from "../rollouts/rollout-fixture.ts";
@@ -17,8 +16,8 @@ import { type Controller, type ControllerDeps, startController } from "./control
  * up.
  */
 
-/** Tuesday, 15:00 in Paris. */
-export const TUESDAY: number = Date.UTC(2026, 10, 24, 14);
+/** 2026-11-24, a Tuesday, 15:00 in Paris. */
+export const TUESDAY = 1_795_528_800_000;
 
 export const FLAG: FlagKey = flagKeyOf("checkout");
 
@@ -132,15 +131,24 @@ function cellOf(
 
 export const OWNER: Actor = { ...actor("operator"), name: "release owner" };
 
+/** As the testkit makes it. */
+type MovableTime = Surroundings["time"] & {
+  readonly advance: (ms: number) => void;
+  readonly jumpWallClock: (ms: number) => void;
+};
+
 export class ControllerWorld {
-  readonly time = createFakeTime(TUESDAY);
-  readonly folder = new TestFolder({ time: this.time, random: createSeededRandom(7) });
-  readonly evidence = new ScriptedEvidence(() => this.time.clock.now());
+  readonly time: MovableTime;
+  readonly folder: TestFolder;
+  readonly evidence: ScriptedEvidence;
   registry = new Registry();
   ledger: Ledger;
   #controller: Controller | null = null;
 
-  constructor() {
+  constructor(surroundings: Surroundings & { readonly time: MovableTime }) {
+    this.time = surroundings.time;
+    this.folder = new TestFolder(surroundings);
+    this.evidence = new ScriptedEvidence(() => this.time.clock.now());
     this.ledger = this.folder.open().ledger;
     this.do(createFlag(FLAG), actor());
   }

@@ -8,7 +8,7 @@ import { ControllerWorld, FLAG, TUESDAY } from "./controller-fixture.ts";
 
 let world: ControllerWorld;
 beforeEach(() => {
-  world = new ControllerWorld();
+  world = new ControllerWorld({ time: createFakeTime(TUESDAY), random: createSeededRandom(7) });
 });
 afterEach(() => world.remove());
 
@@ -261,7 +261,10 @@ describe("GA-203 a gross failure", () => {
     world.evidence.report(world.rollout(id).rollout, "on", { outcomeCount: 100, errorCount: 100 });
     world.time.advance(1_000);
     const [record] = world.ledger.decisions({ rollout: id, before: null, limit: 1, onlyChanges: false });
-    const { fresh, through } = record?.inputs as unknown as { fresh: { errorCount: number }[]; through: number };
+    const { fresh, through } = (record?.inputs ?? {}) as unknown as {
+      fresh: { errorCount: number }[];
+      through: number;
+    };
     expect(fresh.map(({ errorCount }) => errorCount)).toContain(100);
     expect(through).toBe(world.evidence.through());
   });
