@@ -26,6 +26,8 @@ describe("configuration", () => {
       logFormat: "auto",
       trustedProxies: 0,
       tokenPepper: null,
+      secretKey: null,
+      outgoingAllow: new Set(),
       metricsOpen: false,
       docs: true,
       prometheusUrl: null,

@@ -72,6 +72,6 @@ export function loadSecretKey(folder: string, given: string | null, random: Pick
   if (key.length === KEY_BYTES) return key;
   throw new StartupError(
     "secret_key_damaged",
-    `${file} is not the key that it was. Put it back from a copy; without it, delete it and rotate every webhook's secret.`,
+    `${file} is not the key that it was. Put it back from a copy; without one, delete it and create every webhook anew.`,
   );
 }
