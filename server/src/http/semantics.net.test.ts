@@ -1,5 +1,5 @@
 import { ERRORS, type ErrorCode, problem } from "@bunting/contracts";
-import { LIMITS } from "@bunting/contracts/literals";
+import { LIMITS, WEEKDAYS } from "@bunting/contracts/literals";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Reply, type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
@@ -265,6 +265,8 @@ const ELSEWHERE: readonly ErrorCode[] = [
   "headers_too_large",
   "position_ahead",
   "telemetry_too_old",
+  // The controller stands down at once, so that it takes a ledger without one.
+  "rollout_flag_changed",
 ];
 
 type Provocation = () => Promise<Reply>;
@@ -285,6 +287,28 @@ const patch =
 const why = { reason: "x" };
 const contended = `${PRODUCTION}/flags/codes`;
 const rule = (condition: object) => ({ rules: [{ id: "r", when: [condition], serve: { variant: "on" } }] });
+
+const RELEASE = { canary: "on", control: "off", stages: [{ percent: 10 }, { percent: 100 }] };
+
+let releaseCount = 0;
+/** A command refused, of a rollout of its own on a flag of its own. */
+const release =
+  (plan: object, commands: readonly string[], prepare: (flag: string) => Promise<unknown> = async () => null) =>
+  async (): Promise<Reply> => {
+    const key = `codes-release-${++releaseCount}`;
+    await createFlag(key);
+    const flag = `${PRODUCTION}/flags/${key}`;
+    const created = await post(`${flag}/rollouts`, { ...RELEASE, ...plan })();
+    await prepare(flag);
+    const replies = [created];
+    for (const command of commands) {
+      replies.push(await post(`/api/v1/rollouts/${String(created.body.id)}/${command}`, {})());
+    }
+    return replies.at(-1) ?? created;
+  };
+
+/** Today and tomorrow, for a day may end while a test runs. */
+const NOW = [0, 1].map((days) => WEEKDAYS[(new Date().getUTCDay() + 6 + days) % 7]);
 
 const PROVOCATIONS: Partial<Record<ErrorCode, Provocation>> = {
   invalid_json: post(FLAGS, "{"),
@@ -348,6 +372,34 @@ const PROVOCATIONS: Partial<Record<ErrorCode, Provocation>> = {
     await create();
     return create();
   },
+  decision_not_found: async () => {
+    const { body } = await release({}, [])();
+    return under.request("GET", `/api/v1/rollouts/${String(body.id)}/decisions/never`);
+  },
+  rollout_exists: async () => {
+    await release({}, [])();
+    return post(`${PRODUCTION}/flags/codes-release-${releaseCount}/rollouts`, RELEASE)();
+  },
+  rollout_plan_invalid: release({ windows: [{ timezone: "Middle/Earth", days: ["mon"] }] }, []),
+  rollout_scope_unknown: release({ scope: { rule: "never" } }, []),
+  rollout_canary_has_share: release({}, ["start"], (flag) => patch(flag, { fallthrough: { variant: "on" } })()),
+  rollout_control_has_no_share: async () => {
+    const variants = { a: { value: 1 }, b: { value: 2 }, c: { value: 3 } };
+    await createFlag("codes-three", { type: "number", variants });
+    const plan = { ...RELEASE, canary: "b", control: "c" };
+    const { body } = await post(`${PRODUCTION}/flags/codes-three/rollouts`, plan)();
+    return under.request("POST", `/api/v1/rollouts/${String(body.id)}/start`, { body: {} });
+  },
+  rollout_not_live: release({}, ["rollback"]),
+  rollout_at_last_stage: release({ stages: [{ percent: 100 }] }, ["start", "promote"]),
+  transition_not_allowed: release({}, ["start", "start"]),
+  rollout_flag_killed: release({}, ["start"], (flag) => post(`${flag}/kill`, why)()),
+  checklist_incomplete: release({ checklist: ["Dashboards"] }, ["start"]),
+  outside_release_window: release({ freezes: [{ timezone: "UTC", days: NOW }] }, ["start"]),
+  approval_missing: release({ stages: [{ percent: 10, approval: true }, { percent: 100 }] }, ["start", "promote"]),
+  approval_not_asked: release({}, ["start", "approve"]),
+  approval_role_missing: release({ stages: [{ percent: 10, approval: { roles: ["SRE"] } }] }, ["start", "approve"]),
+  comment_required: release({}, ["start", "promote"]),
 };
 
 describe("every error code of the admin API", () => {
