@@ -16,6 +16,16 @@ const FLAG = booleanFlag("redis", {
       },
     ],
     metadata: { owner: "team", level: 3, hot: true },
+    rollout: {
+      id: "r-1",
+      attempt: 2,
+      stage: 0,
+      canary: "on",
+      control: "off",
+      rule: "eu",
+      groupSalt: 4_294_967_295,
+      metrics: ["conversion"],
+    },
   },
 });
 const SEGMENT = {
@@ -42,6 +52,7 @@ const VALID: Record<ServerMessage["type"], object> = {
     heartbeatMs: 20_000,
     ackHoldMs: 20,
     node: "n",
+    sentAt: 1_767_225_600_000,
   },
   snapshot: {
     type: "snapshot",
@@ -128,7 +139,10 @@ describe("guards and schemas come to the same verdict", () => {
       {},
       [[]],
       "on",
+      "clicks_2",
       "a b",
+      1,
+      2 ** 32,
       "\ud800",
     ),
     fc.jsonValue({ maxDepth: 3 }),
