@@ -3,11 +3,11 @@ import { EVIDENCE_INTERVAL_MS } from "@bunting/contracts/literals";
 import { describe, expect, it } from "vitest";
 import { type CommandRuling, decideCommand, type LatestDecision } from "./command.ts";
 import { type DecisionInputs, decide, type PreviousDecision } from "./decide.ts";
-import { WATERMARK_MS } from "./judge.ts";
 import { cellsOf, exposedAt, OFF, ON, planWith, rolloutWith, TUESDAY } from "./rollout-fixture.ts";
 import type { DecisionDraft, Ruling } from "./ruling.ts";
 import { serveOfScope, withServeOfScope } from "./scope.ts";
 import { splitAtPercent, splitOf } from "./split.ts";
+import { WATERMARK_MS } from "./watermark.ts";
 
 /*
  * A canary deployer as operators know it from other tools: phases of 1, 5, 25, 50 and 100 %, thresholds on error rate and

@@ -85,7 +85,8 @@ export function addAbsoluteInterval(
   { exposureCount, eventCount }: { readonly exposureCount: number; readonly eventCount: number },
   { hits, misses }: LimitRatios,
 ): void {
-  const missCount = exposureCount - eventCount;
+  // An error without its outcome is a fault of whoever counted: it must not speak for the canary.
+  const missCount = Math.max(0, exposureCount - eventCount);
   for (let k = 0; k < logLikelihoodRatios.length; k += 1) {
     logLikelihoodRatios[k] = (logLikelihoodRatios[k] ?? 0) + eventCount * (hits[k] ?? 0) + missCount * (misses[k] ?? 0);
   }

@@ -29,7 +29,7 @@ export {
 } from "./evidence.ts";
 export { FEWER, HARM, NON_INFERIOR, NON_INFERIOR_FEWER, TAIL } from "./grid.ts";
 export { guardrailsOfStage, namedGuardrails } from "./guardrails.ts";
-export { isComplete, judgeGuardrails, judgeStatistics, WATERMARK_MS } from "./judge.ts";
+export { judgeGuardrails, judgeStatistics } from "./judge.ts";
 export type {
   Breakers,
   Failure,
@@ -58,10 +58,12 @@ export {
   HIGHEST_BIN,
   LOWEST_BIN,
   quantileBin,
+  type Sketch,
   shiftBinCount,
 } from "./sketch.ts";
 export { splitAtPercent, splitOf } from "./split.ts";
 export { AttemptStatistics } from "./statistics.ts";
+export { isComplete, WATERMARK_MS } from "./watermark.ts";
 export { type History, type WhatIf, type WhatIfEntry, whatIf } from "./what-if.ts";
 export { type Calendar, isOpen, nextOpening, type Opening, type OpeningTime, openingOf } from "./windows.ts";
 export { limitText } from "./words.ts";

@@ -433,6 +433,11 @@ describe("GA-36 decideBy threshold: limits by the values as measured", () => {
     expect(judge(slow, latency(500, 480)).verdict).toBe("fail");
   });
 
+  it("does not hold on evidence that is within the threshold", () => {
+    const latencies = (ms: number, count: number): ArmOptions => ({ exposures: count, latencies: [[ms, count]] });
+    expect(judge(latencyLimit, intervalsOf(60, latencies(250, 160), latencies(200, 3040))).verdict).toBe("pass");
+  });
+
   it("looks at the latest analysis interval once that has enough samples", () => {
     const recovered = [
       ...intervalsOf(12, { exposures: 160, errors: 10 }, CONTROL),
@@ -608,6 +613,13 @@ describe("GA-30 several guardrails share one budget", () => {
     );
     expect(shares([ERRORS, slow, fewer])).toEqual([0.5, 0.25, 0.25].map((share) => expect.closeTo(share, 6)));
     expect(judge({ guardrails: [ERRORS, slow, fewer] }, []).mergedLogEvidence).toBeCloseTo(0, 9);
+  });
+
+  it("name a guardrail that exceeds its limit as well", () => {
+    const bad = intervalsOf(60, { exposures: 160, errors: 8 }, CONTROL);
+    const judgement = judge({ guardrails: [{ ...ERRORS, max: 0.01 }] }, bad);
+    expect(judgement.failure).toEqual({ by: "merged", action: "rollback", guardrails: ["error_rate"] });
+    expect(judgement.findings.map(({ verdict }) => verdict).slice(0, 2)).toEqual(["fail", "fail"]);
   });
 
   it("find fewer conversions", () => {

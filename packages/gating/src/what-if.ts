@@ -3,13 +3,14 @@ import { EVIDENCE_INTERVAL_MS } from "@bunting/contracts/literals";
 import { type DecisionInputs, intervalsOf, judgementInputs, ruleOn } from "./decide.ts";
 import type { EvidenceInterval } from "./evidence.ts";
 import { instantText, toUnixMs } from "./instant.ts";
-import { isComplete, judgeStatistics } from "./judge.ts";
+import { judgeStatistics } from "./judge.ts";
 import type { Breakers, Sample } from "./judgement.ts";
 import { isLive } from "./machine.ts";
 import { percentOfStage } from "./plan.ts";
 import { stateOf } from "./rollout.ts";
 import type { DecisionDraft } from "./ruling.ts";
 import { AttemptStatistics } from "./statistics.ts";
+import { isComplete } from "./watermark.ts";
 
 /** What happened in one attempt: the rollout as it is stored, and everything that was reported meanwhile. */
 export interface History {
