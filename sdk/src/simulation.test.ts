@@ -1,9 +1,9 @@
-import type { ServerMessage } from "@bunting/contracts";
+import type { ServerMessage, TelemetryBatch } from "@bunting/contracts";
 import { applyOperations, rulesetChecksum } from "@bunting/engine";
 import { booleanFlag, createOrigin, createSdkWorld, type SdkWorld, type StreamNodeOptions } from "@bunting/testkit";
 import { describe, expect, it } from "vitest";
 import { createFlagsOn } from "./create-flags.ts";
-import type { Flags, Position } from "./types.ts";
+import type { Exposure, Flags, Position } from "./types.ts";
 
 /*
  * A client, two servers of which one lags, and a network that drops, delays, duplicates, reorders and cuts, all from one
@@ -16,11 +16,22 @@ const FAULTS_MS = 120_000;
 const HEAL_MS = 150_000;
 const KEYS = ["pair-a", "pair-b", "solo", "last"] as const;
 
+/** A flag in a rollout that now and then reaches another stage, or begins anew. */
+const gated = (attempt: number, stage: number) =>
+  booleanFlag("gated", {
+    percent: 50,
+    entry: {
+      rollout: { id: "r", attempt, stage, canary: "on", control: "off", rule: null, groupSalt: 3, metrics: ["clicks"] },
+    },
+  });
+
 interface Plan {
   readonly seed: number;
   readonly node?: Partial<StreamNodeOptions>;
   /** What a client with a fault would make of a frame. */
   readonly tamper?: (text: string, world: SdkWorld, position: Position | null) => string;
+  /** Serves requests to a flag in a rollout as well. */
+  readonly hasRollout?: boolean;
 }
 
 interface Outcome {
@@ -31,10 +42,13 @@ interface Outcome {
   readonly produced: number;
   readonly counted: number;
   readonly pending: number;
+  /** The same of exposures, outcomes and calls of track. */
+  readonly events: { readonly produced: number; readonly counted: number; readonly pending: number };
+  readonly openings: number;
 }
 
-function simulate({ seed, node = {}, tamper }: Plan): Outcome {
-  const origin = createOrigin(KEYS.map((key) => booleanFlag(key)));
+function simulate({ seed, node = {}, tamper, hasRollout = false }: Plan): Outcome {
+  const origin = createOrigin([...KEYS.map((key) => booleanFlag(key)), ...(hasRollout ? [gated(1, 0)] : [])]);
   const world = createSdkWorld(seed, origin);
   const { random, time, network } = world;
   const prompt = world.serve(node);
@@ -64,6 +78,7 @@ function simulate({ seed, node = {}, tamper }: Plan): Outcome {
   if (tamper !== undefined) network.tamper = (text) => tamper(text, world, flags.status().position);
 
   const watch = judge(flags, world);
+  const traffic = hasRollout ? createTraffic(flags, world) : null;
   let produced = 0;
   for (let elapsed = 0; elapsed < FAULTS_MS; elapsed += 250) {
     if (random.next() < 0.25) edit(world);
@@ -74,7 +89,7 @@ function simulate({ seed, node = {}, tamper }: Plan): Outcome {
     }
     if (flags.status().position !== null) {
       for (const key of KEYS) flags.isEnabled(key, "u");
-      produced += KEYS.length;
+      produced += KEYS.length + (traffic?.serve() ?? 0);
     }
     time.advance(250);
   }
@@ -88,6 +103,7 @@ function simulate({ seed, node = {}, tamper }: Plan): Outcome {
   const { epoch, revision } = origin.ruleset;
   const converged = position?.epoch === epoch && position.revision === revision && !flags.isEnabled("last", "u");
   produced += 1;
+  traffic?.finish();
   time.advance(20_000);
   prompt.stop();
   lagging.stop();
@@ -99,7 +115,56 @@ function simulate({ seed, node = {}, tamper }: Plan): Outcome {
     produced: produced + watch.evaluations(),
     counted: world.telemetry.total,
     pending: flags.status().counters.pending,
+    events: {
+      produced: traffic?.events() ?? 0,
+      counted: eventsIn(world.telemetry.batches),
+      pending: flags.status().counters.evidencePending,
+    },
+    openings: world.telemetry.batches.flatMap(({ breakers = [] }) => breakers).length,
   };
+}
+
+/** Requests to a flag in a rollout, some of which end late. Too few errors for the breaker, which would count for itself. */
+function createTraffic(flags: Flags, { random, origin }: SdkWorld) {
+  const open: Exposure[] = [];
+  let [events, attempt, stage] = [0, 1, 0];
+  const settle = (exposure: Exposure): void => {
+    events += 1;
+    if (random.next() < 0.01) exposure.error();
+    else exposure.success(random.below(3_000));
+  };
+  return {
+    events: () => events,
+    /** How many evaluations. */
+    serve(): number {
+      if (random.next() < 0.02) {
+        [attempt, stage] = random.next() < 0.5 ? [attempt + 1, 0] : [attempt, stage + 1];
+        origin.put(gated(attempt, stage));
+      }
+      flags.isEnabled("gated", `u-${random.below(50)}`);
+      flags.track("clicks", `u-${random.below(50)}`);
+      open.push(flags.expose("gated", `u-${random.below(50)}`));
+      events += 3;
+      while (open.length > 0 && random.next() < 0.6) {
+        const [exposure] = open.splice(random.below(open.length), 1);
+        if (exposure !== undefined) settle(exposure);
+      }
+      return 2;
+    },
+    finish: () => open.forEach(settle),
+  };
+}
+
+function eventsIn(batches: readonly TelemetryBatch[]): number {
+  let events = 0;
+  for (const { evidence = [], evidenceDropped = 0 } of batches) {
+    events += evidenceDropped;
+    for (const { exposureCount, outcomeCount, metrics = {} } of evidence) {
+      events += exposureCount + outcomeCount;
+      for (const { eventCount } of Object.values(metrics)) events += eventCount;
+    }
+  }
+  return events;
 }
 
 function edit({ random, origin }: SdkWorld): void {
@@ -172,6 +237,15 @@ describe("LC-30, LC-31, ST-36 in a bad world", () => {
       const { produced, counted, pending } = simulate({ seed });
       expect({ seed, counted, pending }).toEqual({ seed, counted: produced, pending: 0 });
     }
+  });
+});
+
+describe("TE-40 what rollouts produced = what was counted + reported as dropped + pending", () => {
+  it.each(seeds(10, 700))("seed %i: with outcomes that come late and stages that change", (seed) => {
+    const { events, openings } = simulate({ seed, hasRollout: true });
+    expect({ counted: events.counted, pending: events.pending }).toEqual({ counted: events.produced, pending: 0 });
+    expect(events.produced).toBeGreaterThan(1_000);
+    expect(openings).toBe(0);
   });
 });
 
