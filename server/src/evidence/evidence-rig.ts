@@ -24,7 +24,7 @@ import { createStoredEvidence } from "./stored-evidence.ts";
 
 export const PRODUCTION = "production" as EnvironmentKey;
 export const STAGING = "staging" as EnvironmentKey;
-export const FLAG = "redis" as FlagKey;
+const FLAG = "redis" as FlagKey;
 /** A full interval begins here. */
 export const NOON = 1_767_268_800_000;
 export const NOON_INTERVAL = NOON / 10_000;
@@ -102,7 +102,7 @@ export function createEvidenceRig(time: RigTime): EvidenceRig {
   return rig;
 }
 
-export function aBatch(sequence: number): TelemetryBatch {
+function aBatch(sequence: number): TelemetryBatch {
   return { instance: "i", boot: "b", sequence, from: 0, to: 0, ageMs: 0, cells: [] };
 }
 

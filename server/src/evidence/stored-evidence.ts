@@ -76,7 +76,7 @@ function toRow({ counts, ...place }: StoredEvidence, { rollout, attempt }: Attem
 }
 
 /** One per interval and stage, in that order. `rows` are in the order in which they are to be added. */
-export function toIntervals(
+function toIntervals(
   rows: readonly StoredEvidence[],
   { canary, control }: Pick<AttemptArms, "canary" | "control">,
 ): EvidenceInterval[] {

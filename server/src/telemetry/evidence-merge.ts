@@ -79,7 +79,7 @@ export type EvidenceRefusal =
   | "gauge_limit";
 
 /** Evidence of an interval is usable once whoever will has reported it: two flushes after its end. */
-export const WATERMARK_INTERVALS = 2;
+const WATERMARK_INTERVALS = 2;
 
 /** An hour that a batch may live, and an hour for the outcome of an exposure to come in. */
 const OLDEST_INTERVALS = (2 * 60 * 60 * 1000) / EVIDENCE_INTERVAL_MS;
@@ -88,7 +88,7 @@ const OLDEST_INTERVALS = (2 * 60 * 60 * 1000) / EVIDENCE_INTERVAL_MS;
  * The index from which on a cell is usable, if it arrives at `index`. Always one that has not begun yet, so that no row that
  * somebody may have decided by ever changes.
  */
-export function availableAt(interval: number, index: number): number {
+function availableAt(interval: number, index: number): number {
   return Math.max(interval + WATERMARK_INTERVALS, index + 1);
 }
 
