@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { createTestFlags } from "./testing.ts";
 
+class FakeResponse {
+  readonly statusCode = 200;
+  once(): void {}
+  end<Body>(body: Body): Body {
+    return body;
+  }
+}
+
 describe("createTestFlags", () => {
   const flags = createTestFlags({
     "redis-readthrough": true,
@@ -43,6 +51,27 @@ describe("createTestFlags", () => {
     stop();
     flags.set("redis-readthrough", true);
     expect(changed).toEqual([["redis-readthrough"], ["new"], ["new"]]);
+  });
+
+  it("runs branches, hands out exposures, and lists what was tracked", async () => {
+    const fresh = createTestFlags({ checkout: "v2", redis: false });
+    expect(fresh.run("checkout", "u", { v2: () => "new", v1: () => "old" })).toBe("new");
+    expect(fresh.run("redis", "u", { on: () => "cache", off: () => "db" })).toBe("db");
+    const exposure = fresh.expose("checkout", "u");
+    expect(exposure).toMatchObject({ variant: "v2", value: "v2" });
+    exposure.success();
+    fresh.track("conversion", "u");
+    fresh.track("revenue", "u", 12.5);
+    fresh.gauge("queue_depth", 3);
+    expect(fresh.reported).toEqual([
+      { metric: "conversion", value: 1, user: "u" },
+      { metric: "revenue", value: 12.5, user: "u" },
+      { metric: "queue_depth", value: 3 },
+    ]);
+    const handled = fresh.outcomes()((request: { readonly user: string }, response: FakeResponse) =>
+      response.end(fresh.isEnabled("checkout", request.user)),
+    );
+    expect(handled({ user: "u" }, new FakeResponse())).toBe(true);
   });
 
   it("refuses what no server would have", () => {
