@@ -8,7 +8,7 @@ import { isLive } from "./rollout.ts";
 import { allocationOf, changeScope } from "./scope-change.ts";
 
 /** Looks that changed nothing and said nothing new: so many are kept of each attempt, counted back from the newest. */
-export const HOLDS_KEPT = 1_000;
+const HOLDS_KEPT = 1_000;
 
 export interface RulingPlace {
   readonly before: StoredRollout;

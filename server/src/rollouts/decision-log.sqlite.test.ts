@@ -1,0 +1,154 @@
+import { type DecisionInputs, decide, replay } from "@bunting/gating";
+import { createFakeTime, createSeededRandom } from "@bunting/testkit";
+import Database from "better-sqlite3";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ControllerWorld, FLAG, TUESDAY } from "../controller/controller-fixture.ts";
+import { type KeptInputs, restoreInputs } from "../controller/look.ts";
+import { actor, PRODUCTION } from "../ledger/ledger-fixture.ts";
+import { ENGINE } from "../platform/engine.ts";
+import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
+import { carryOutRuling } from "./record.ts";
+
+let world: ControllerWorld;
+beforeEach(() => {
+  world = new ControllerWorld({ time: createFakeTime(TUESDAY), random: createSeededRandom(7) });
+});
+afterEach(() => world.remove());
+
+const all = (rollout: string) => world.ledger.decisions({ rollout, before: null, limit: 10_000, onlyChanges: false });
+
+describe("GA-209 the log of decisions", () => {
+  it("keeps what changed something for ever, and of the rest the latest of each attempt", () => {
+    const id = world.start({ stages: [{ percent: 10, bakeSeconds: 86_400 }, { percent: 100 }] });
+    world.run();
+    world.time.advance(150_000);
+    const before = all(id);
+    const newest = before[0];
+    if (!newest) throw new Error("Nothing was decided.");
+    world.stop();
+    world.folder.close();
+
+    // As one more look would, long after: nothing but looks that only repeated the one before is dropped.
+    const store = new SqliteStore(new Database(world.folder.file("bunting.db")), 1_000);
+    const { chain } = store.load();
+    const number = before.length + 1;
+    const entry = { number, changes: false, record: { ...newest, id: `${id}.${number}` } };
+    store.commit({
+      at: TUESDAY,
+      edits: [{ kind: "decision", entry, dropHoldsUpTo: before.length }],
+      environments: [],
+      commits: [],
+      audit: [],
+      chain,
+      compact: new Map(),
+    });
+    const filter = { rollout: id, before: null, limit: 100 };
+    const kept = store.readDecisions({ ...filter, onlyChanges: false });
+    expect(kept.map((record) => record.id)).toEqual([
+      `${id}.${number}`,
+      ...store.readDecisions({ ...filter, onlyChanges: true }).map((record) => record.id),
+    ]);
+    expect(kept.length).toBeLessThan(before.length);
+    expect(kept.at(-1)?.action).toBe("start");
+    expect(kept.map(({ cause }) => cause)).toContain("no_data");
+    store.close();
+  });
+
+  it("is to hold a thousand looks of an attempt that said nothing new", () => {
+    const id = world.start();
+    const { rollout, ...rest } = world.rollout(id);
+    const before = { ...rest, rollout, decisionCount: 5_000 };
+    const inputs: DecisionInputs = {
+      kind: "analysis",
+      rollout,
+      flag: { killed: false, configurationVersion: rollout.configurationVersion ?? 0 },
+      cells: [],
+      samples: {},
+      breakers: { openInstanceCount: 0, canaryInstanceCount: 0 },
+      previous: null,
+      now: TUESDAY,
+    };
+    const environment = world.ledger.state.environments.get(PRODUCTION);
+    const flag = world.ledger.state.flags.get(FLAG);
+    if (!environment || !flag) throw new Error("There is no flag.");
+    const place = { before, environment, flag, stored: world.configuration() };
+    const facts = {
+      actor: actor(),
+      now: rollout.createdAt,
+      newSalt: () => 0,
+      engine: "",
+      inputs: {},
+      isAnalysis: true,
+    };
+    const { edits } = carryOutRuling(decide(inputs), place, facts);
+    expect(edits).toContainEqual(expect.objectContaining({ kind: "decision", dropHoldsUpTo: 4_001 }));
+  });
+
+  it("is part of what verification finds damage in, and refuses to show a damaged entry", () => {
+    const id = world.start();
+    world.run();
+    world.traffic(id, 60);
+    expect(world.ledger.verify()).toMatchObject({ intact: true });
+    world.stop();
+    world.folder.close();
+    const database = new Database(world.folder.file("bunting.db"));
+    database.exec("UPDATE decision SET content = replace(content, 'hold', 'pass') WHERE number = 2");
+    database.close();
+    world.ledger = world.folder.open().ledger;
+    expect(world.ledger.verify().damagedRows).toEqual([{ table: "decision", key: `${id}.2` }]);
+    expect(() => all(id)).toThrow(`The decision ${id}.2 is damaged.`);
+  });
+
+  it("and its rollout are read back as they were", () => {
+    const id = world.start();
+    world.run();
+    world.traffic(id, 100);
+    const before = { stored: world.rollout(id), log: all(id) };
+    world.reopen();
+    expect({ stored: world.rollout(id), log: all(id) }).toEqual(before);
+  });
+
+  it("is not opened where a rollout has been tampered with", () => {
+    const id = world.start();
+    world.folder.close();
+    const database = new Database(world.folder.file("bunting.db"));
+    database.exec(`UPDATE rollout SET content = replace(content, '"attempt":1', '"attempt":2') WHERE key = '${id}'`);
+    database.close();
+    expect(() => world.folder.open()).toThrow("The row");
+  });
+});
+
+describe("GA-218 a replay", () => {
+  it("makes every decision again, byte for byte, from what is stored", () => {
+    const id = world.start({
+      decideBy: "evidence",
+      stages: [
+        { percent: 10, bakeSeconds: 60 },
+        { percent: 50, bakeSeconds: 3600 },
+      ],
+    });
+    world.run();
+    world.traffic(id, 200);
+    world.command(id, "pause", "lunch");
+    world.do(world.order(id, "resume"), actor("admin"));
+    world.traffic(id, 30);
+    world.evidence.report(world.rollout(id).rollout, "on", { outcomeCount: 500, errorCount: 500 });
+    world.time.advance(2_000);
+    expect(world.rollout(id).rollout.state).toBe("rolled_back");
+
+    const log = all(id);
+    expect(log.length).toBeGreaterThan(20);
+    for (const record of log) {
+      const kept = record.inputs as unknown as KeptInputs | { readonly kind: "command" };
+      const inputs = kept.kind === "analysis" ? restoreInputs(kept, world.evidence) : kept;
+      const again = replay({ ...record, inputs: JSON.parse(JSON.stringify(inputs)) }, ENGINE);
+      expect(again.differences).toEqual([]);
+      expect(again).toMatchObject({ same: true, comparison: "bytes" });
+    }
+    // The one by a gross failure was decided from evidence that had only just come in.
+    const failure = log.find(({ action }) => action === "rollback")?.inputs as unknown as KeptInputs;
+    const inputs: DecisionInputs | null = restoreInputs(failure, world.evidence);
+    expect(failure.fresh.length).toBeGreaterThan(0);
+    expect(inputs?.cells.length).toBeGreaterThan(failure.fresh.length);
+  });
+});
