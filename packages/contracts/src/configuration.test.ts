@@ -160,6 +160,16 @@ describe("a configuration", () => {
     expect(accepts(configurationDraft, { ...draft, pins: { ...pins, third: ["one more"] } })).toBe(false);
   });
 
+  it("counts conditions with patterns over all rules", () => {
+    const when = [{ attribute: "email", op: "matches", values: ["@example\\.com$"] }, { segment: "staff" }];
+    const withPatterns = (count: number) => ({
+      ...draft,
+      rules: rules(count).map((each) => ({ ...(each as object), when })),
+    });
+    expect(accepts(configurationDraft, withPatterns(LIMITS.patternConditionsPerConfiguration))).toBe(true);
+    expect(accepts(configurationDraft, withPatterns(LIMITS.patternConditionsPerConfiguration + 1))).toBe(false);
+  });
+
   it("may be written back exactly as it was read", () => {
     expect(accepts(configurationDraft, whole)).toBe(true);
   });

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { condition } from "./condition.ts";
+import { type Condition, condition } from "./condition.ts";
 import { flagKey, instant, json, ruleId, text, variantKey } from "./key.ts";
 import { BUCKET_COUNT, LIMITS } from "./literals.ts";
 
@@ -23,6 +23,10 @@ export function toBuckets(percent: number): number {
   const exact = percent * (BUCKET_COUNT / 100);
   const rounded = Math.round(exact);
   return Math.abs(exact - rounded) < 1e-6 ? rounded : exact;
+}
+
+function isPattern(condition: Condition): boolean {
+  return "op" in condition && condition.op === "matches";
 }
 
 export const serve = z.union([z.strictObject({ variant: variantKey }), z.strictObject({ split })]);
@@ -73,7 +77,13 @@ const writable = {
     .max(LIMITS.rulesPerConfiguration)
     .refine((rules) => new Set(rules.map(({ id }) => id)).size === rules.length, {
       error: "Rule ids are unique within a configuration.",
-    }),
+    })
+    .refine(
+      (rules) => rules.flatMap(({ when }) => when).filter(isPattern).length <= LIMITS.patternConditionsPerConfiguration,
+      {
+        error: `At most ${LIMITS.patternConditionsPerConfiguration} conditions with matches.`,
+      },
+    ),
   fallthrough: serve,
 };
 

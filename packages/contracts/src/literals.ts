@@ -282,6 +282,10 @@ export const LIMITS = {
   /** A longer bucketing key counts as missing; it is never cut. */
   bucketingKeyBytes: 1024,
   patternCharacters: 256,
+  /** Size of the programs that the patterns of one condition compile to, together: time per character of a subject. */
+  patternInstructions: 1_000,
+  /** Each holds its programs in every process that decides the flag. */
+  patternConditionsPerConfiguration: 100,
   /** A longer subject of `matches` does not match. */
   matchedValueCharacters: 4096,
   /** A longer list counts as a missing attribute. */

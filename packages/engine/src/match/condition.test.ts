@@ -114,4 +114,12 @@ describe("EV-29 a pattern takes time in proportion to the text", () => {
       expect(matches({ a: text })).toBe(false);
     }
   });
+
+  it("EV-32 refuses patterns whose programs are too large, alone or together", () => {
+    const problem = (...values: string[]) => validateCondition({ attribute: "a", op: "matches", values });
+    expect(problem("\\pL{900}")).toBeNull();
+    expect(problem("\\pL{1000}")).toMatchObject({ path: "/values/0", message: expect.stringContaining("1000 instr") });
+    expect(problem(...Array.from({ length: 50 }, (_, index) => `^staff-${index}@`))).toBeNull();
+    expect(problem("^a", "\\pL{500}", "\\d{500}", "^b")).toMatchObject({ path: "/values/2" });
+  });
 });
