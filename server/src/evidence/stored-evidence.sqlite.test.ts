@@ -236,6 +236,9 @@ describe("TE-103 what a judgement asks beside counts", () => {
     await rig.report({ instance: "d", breakers: [{ ...breaker, state: "half_open" }] });
     expect(rig.evidence.breakers(arms, 0)).toEqual({ openInstanceCount: 2, canaryInstanceCount: 2 });
     expect(rig.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 2, canaryInstanceCount: 3 });
+    // Silence about a breaker is no word of it.
+    await rig.report({ instance: "a", evidence: [aCell({ variant: OFF })] });
+    expect(rig.evidence.breakers(arms, 0)).toEqual({ openInstanceCount: 2, canaryInstanceCount: 2 });
     await rig.report({ instance: "a", breakers: [{ ...breaker, state: "closed" }] });
     expect(rig.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 1, canaryInstanceCount: 3 });
     await rig.time.advanceAsync(11 * 60 * SECOND_MS);
