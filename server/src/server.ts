@@ -44,7 +44,7 @@ import { openTelemetry } from "./telemetry/telemetry.ts";
 import { Authenticator } from "./tokens/authenticator.ts";
 import { tokenRoutes } from "./tokens/routes.ts";
 import { Deliverer } from "./webhooks/deliverer.ts";
-import { createOutgoing } from "./webhooks/outgoing.ts";
+import { createOutgoing, type Resolve } from "./webhooks/outgoing.ts";
 import { webhookRoutes } from "./webhooks/routes.ts";
 import { createWebhookMetrics, observeOutbox } from "./webhooks/webhook-metrics.ts";
 
@@ -68,6 +68,8 @@ export interface ServerDeps {
   /** Name of this process: SDKs and logs say it. */
   readonly node: string;
   readonly stream?: Partial<StreamOptions>;
+  /** How names become addresses, for the requests of the server's own. @default the system's */
+  readonly resolve?: Resolve;
 }
 
 export interface Server {
@@ -113,7 +115,7 @@ export function createServer(deps: ServerDeps): Server {
       clientAddress(socket.remoteAddress ?? "", String(headers["x-forwarded-for"] ?? ""), trustedProxies),
     ...(deps.stream && { options: deps.stream }),
   });
-  const outgoing = createOutgoing({ clock, scheduler, allowed: allowedHosts });
+  const outgoing = createOutgoing({ ...deps, allowed: allowedHosts });
   const deliverer = new Deliverer({ ...deps, ledger, box, outgoing, metrics: createWebhookMetrics(registry) });
   observeOutbox(registry, ledger.outbox, () => clock.now());
   const lag = createLagMeter(clock, scheduler);

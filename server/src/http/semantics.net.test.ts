@@ -400,6 +400,24 @@ const PROVOCATIONS: Partial<Record<ErrorCode, Provocation>> = {
   approval_not_asked: release({}, ["start", "approve"]),
   approval_role_missing: release({ stages: [{ percent: 10, approval: { roles: ["SRE"] } }] }, ["start", "approve"]),
   comment_required: release({}, ["start", "promote"]),
+  webhook_not_found: get("/api/v1/webhooks/never"),
+  webhook_exists: async () => {
+    const create = post("/api/v1/webhooks", { name: "codes", url: "https://hooks.example.com/" });
+    await create();
+    return create();
+  },
+  webhook_scope_invalid: post("/api/v1/webhooks", {
+    name: "codes-scope",
+    url: "https://hooks.example.com/",
+    environments: ["never"],
+  }),
+  webhook_tested_recently: async () => {
+    await post("/api/v1/webhooks", { name: "codes-tested", url: "https://nobody.invalid/", kinds: ["flag.killed"] })();
+    const test = () => under.request("POST", "/api/v1/webhooks/codes-tested/test");
+    await test();
+    return test();
+  },
+  outgoing_address_refused: post("/api/v1/webhooks", { name: "codes-inside", url: "https://127.0.0.1/" }),
 };
 
 describe("every error code of the admin API", () => {

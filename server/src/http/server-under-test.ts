@@ -68,6 +68,8 @@ export async function startServerUnderTest({
     logger: createLogger("debug", (line) => log.push(line)),
     registry: new Registry(),
     node: "under-test",
+    // Nobody outside is asked for an address.
+    resolve: () => Promise.resolve([]),
     ...deps,
   });
   const port = await server.listen();
