@@ -18,5 +18,6 @@ const exitCode = await runServer({
   onStopSignal: (listener) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, listener);
   },
+  monotonic: () => performance.now(),
 });
 process.exit(exitCode);

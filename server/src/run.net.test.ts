@@ -18,7 +18,8 @@ interface Run {
   readonly exitCode: Promise<ServerExitCode>;
   readonly said: () => string;
   readonly logged: () => string;
-  readonly signal: () => void;
+  /** @param afterMs Since the signal before. */
+  readonly signal: (afterMs?: number) => void;
   /** The address, once it is printed. */
   readonly url: Promise<string>;
 }
@@ -26,6 +27,7 @@ interface Run {
 /** The whole of `npm start` but for the process around it. */
 function run(environment: Record<string, string> = {}, isTTY = false): Run {
   const listeners: (() => void)[] = [];
+  let now = 0;
   let said = "";
   let logged = "";
   let found: (url: string) => void = () => {};
@@ -43,6 +45,7 @@ function run(environment: Record<string, string> = {}, isTTY = false): Run {
       },
     },
     onStopSignal: (listener) => listeners.push(listener),
+    monotonic: () => now,
   };
   const exitCode = runServer(host);
   return {
@@ -50,7 +53,8 @@ function run(environment: Record<string, string> = {}, isTTY = false): Run {
     said: () => said,
     logged: () => logged,
     url,
-    signal: () => {
+    signal: (afterMs = 0) => {
+      now += afterMs;
       for (const listener of listeners) listener();
     },
   };
@@ -220,8 +224,21 @@ describe("a signal", () => {
     const server = run();
     await openStream(await server.url);
     server.signal();
-    server.signal();
+    server.signal(500);
     expect(await server.exitCode).toBe(1);
     expect(server.said()).toContain("by force");
+  });
+
+  it("is once, although npm, its script and the terminal each pass their own signal on", async () => {
+    const server = run();
+    const stream = await openStream(await server.url);
+    stream.on("message", (message: Buffer) => {
+      if (message.includes('"goaway"')) stream.close();
+    });
+    server.signal();
+    server.signal();
+    server.signal(499);
+    expect(await server.exitCode).toBe(0);
+    expect(server.said()).toContain("Bunting has stopped.");
   });
 });

@@ -11,7 +11,11 @@ export interface Host {
   readonly stderr: { write(text: string): unknown };
   /** Calls back at each SIGTERM and SIGINT. */
   readonly onStopSignal: (listener: () => void) => void;
+  /** Milliseconds that never go back. */
+  readonly monotonic: () => number;
 }
+
+const SAME_SIGNAL_MS = 500;
 
 /** Exit codes: 0 stopped as asked, 1 could not start or was stopped by force, 2 a setting is wrong. */
 export type ServerExitCode = 0 | 1 | 2;
@@ -20,7 +24,13 @@ export type ServerExitCode = 0 | 1 | 2;
  * Runs a server until it is told to stop, and resolves with the exit code. Says on stderr what it is doing, in sentences; the
  * log goes to stdout. A second signal does not wait for anybody.
  */
-export async function runServer({ environment, stdout, stderr, onStopSignal }: Host): Promise<ServerExitCode> {
+export async function runServer({
+  environment,
+  stdout,
+  stderr,
+  onStopSignal,
+  monotonic,
+}: Host): Promise<ServerExitCode> {
   const say = (sentence: string): void => void stderr.write(`${sentence}\n`);
   let config: Config;
   try {
@@ -33,7 +43,7 @@ export async function runServer({ environment, stdout, stderr, onStopSignal }: H
 
   const isText = config.logFormat === "text" || (config.logFormat === "auto" && stdout.isTTY === true);
   const write = (line: string): void => void stdout.write(isText ? forPeople(line) : line);
-  const { stop, force } = countSignals(onStopSignal);
+  const { stop, force } = countSignals(onStopSignal, monotonic);
   say(`Bunting opens its database in ${config.dataDir}.`);
   let server: RunningServer;
   try {
@@ -60,12 +70,18 @@ export async function runServer({ environment, stdout, stderr, onStopSignal }: H
   return end === "forced" ? 1 : 0;
 }
 
-/** The first signal asks to stop, the second one forces it, however soon after the first it comes. */
-function countSignals(onStopSignal: Host["onStopSignal"]): {
+/**
+ * The first signal asks to stop, the next one forces it. Those within half a second of the first are the first: a terminal,
+ * and systemd, signal npm, the script that it runs and us, and both of them pass theirs on.
+ */
+function countSignals(
+  onStopSignal: Host["onStopSignal"],
+  monotonic: Host["monotonic"],
+): {
   readonly stop: Promise<void>;
   readonly force: Promise<"forced">;
 } {
-  let signals = 0;
+  let firstAt: number | null = null;
   let stopNow = (): void => {};
   let forceNow = (): void => {};
   const stop = new Promise<void>((resolve) => {
@@ -74,7 +90,11 @@ function countSignals(onStopSignal: Host["onStopSignal"]): {
   const force = new Promise<"forced">((resolve) => {
     forceNow = () => resolve("forced");
   });
-  onStopSignal(() => (++signals === 1 ? stopNow() : forceNow()));
+  onStopSignal(() => {
+    firstAt ??= monotonic();
+    stopNow();
+    if (monotonic() - firstAt >= SAME_SIGNAL_MS) forceNow();
+  });
   return { stop, force };
 }
 

@@ -10,5 +10,6 @@ export function serve(environment: Readonly<Record<string, string | undefined>>)
     onStopSignal(listener) {
       for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, listener);
     },
+    monotonic: () => performance.now(),
   });
 }
