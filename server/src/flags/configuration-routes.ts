@@ -131,8 +131,8 @@ export function configurationRoutes(router: Router, { ledger }: { ledger: Pick<L
       tag,
       summary: "Change a configuration",
       description:
-        "A JSON merge patch (RFC 7396): what is left out stays, null removes, lists are replaced. An operator may change " +
-        "percentages only.",
+        "A JSON merge patch (RFC 7396): what is left out stays, null removes, lists are replaced. That goes for a split too: " +
+        "a variant that the patch does not name keeps its share. An operator may change percentages only.",
       access: "patch_configuration",
       params: ofFlagInEnvironment,
       body: { schema: patchConfigurationRequest, mediaTypes: ["application/json", "application/merge-patch+json"] },
