@@ -1,6 +1,7 @@
 /*
  * A process for crash.sqlite.test.ts to kill: it has a webhook at the given port, tells it of a kill, and dies where it is told.
  */
+import { createServer } from "node:net";
 import { webhookDraft } from "@bunting/contracts";
 import { Registry } from "prom-client";
 import type { Command } from "../ledger/command.ts";
@@ -51,5 +52,5 @@ const url = `http://127.0.0.1:${port}/hook`;
 execute({ type: "create_webhook", draft: webhookDraft.parse({ name: "releases", url }) });
 execute(createFlag("told"));
 execute(killOf("told"));
-// Schedulers do not keep a process alive.
-setInterval(() => undefined, 1_000);
+// Schedulers do not keep a process alive; this does.
+createServer().listen(0, "127.0.0.1");
