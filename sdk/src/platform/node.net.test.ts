@@ -355,4 +355,11 @@ describe("LC-19 timers", () => {
     cancel();
     expect(fired).toBe(false);
   });
+
+  it("TE-41 after it has sent what was counted, without close()", async () => {
+    const server = await serve();
+    const body = 'if ((await flags.ready()) !== "live") process.exitCode = 3; flags.isEnabled("redis", "u");';
+    expect(await run(server, body)).toBe(0);
+    expect(server.telemetry.total).toBe(1);
+  });
 });
