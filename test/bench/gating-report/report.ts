@@ -86,7 +86,7 @@ ${errorTable(of("late"), lateDetection)}
 
 A request takes a median of 80 ms, lognormal with sigma .5 within and .22 between users; .5 % are six times slower; shared drift, and a
 shared incident of +60 % in half of the runs. A guardrail \`latency_p99\` with the tolerance and budget of the row, told by sketches
-and the latency ladder alone. Without a regression (${runsOf(of("latency-aa"))}):
+and the latency ladder alone. Without a regression: ${runsOf(of("latency-aa"))}
 
 ${table(
   ["tolerance, budget", ...of("latency-aa").map(({ column }) => column.name)],
@@ -106,18 +106,18 @@ A regression that equals its tolerance is allowed, so it is not found.
 
 1 %, 5 %, 25 %, 50 % with guardrails on errors, latency (+25 %) and conversion (90 % of the control's), promoted by evidence;
 the others judge errors alone on a schedule of 15 minutes per stage. Rolled back, median time, and in brackets the median of excess errors served
-before. ${runsOf(of("rollout"))}
+before; the last two columns are Bunting's: rollouts that still waited for evidence after 2.5 h, and those that were promoted to the end. ${runsOf(of("rollout"))}
 
 ![Time to rollback of whole rollouts](gating-report/rollouts.svg)
 
 ${rolloutTable(of("rollout"), of("schedule"))}
 
-Where the others roll back most rollouts without a regression, their times say nothing. ${completionText(of("rollout"))}
+Where the others roll back most rollouts without a regression, their times say nothing; a schedule promotes whatever it did not roll back. ${completionText(of("rollout"))}
 
 ## Promotion
 
 Non-inferiority at a false promotion budget of .05 within an hour: how often a canary *at* the margin is wrongly proven harmless,
-and how often an equal one is, with the median time. Margins follow from \`harmBudgetRate\` .25. ${runsOf(of("proof"))}
+and how often an equal one is, with the median time. At 1 % of 100 requests/s the canary has some 50 users, and how unlucky they happen to be does not average out: there the budget is just about used up. Margins follow from \`harmBudgetRate\` .25. ${runsOf(of("proof"))}
 
 ${proofTable(of("proof"))}
 
@@ -127,6 +127,7 @@ ${proofTable(of("proof"))}
 - Errors: nothing below about 12 % more is looked for; the smallest regression meant to be found is 25 %.
 - An hour at 1 % of 100 requests/s is 3,600 canary requests: with clustered errors a doubling is found there in a minority of runs. Begin at
   5 %, or wait.
+- Conversions at 1 %: a canary that converts less is held there rather than rolled back; the evidence for a rollback comes with more traffic.
 - A failure that leaves no outcome is seen by the sample-ratio test only, and late.
 `,
   };
@@ -215,13 +216,18 @@ function endText(ends: readonly RolloutEnd[]): string {
 function rolloutTable(ours: readonly Measured[], schedule: readonly Measured[]): string {
   const peers = PEER_NAMES.filter((name) => !isOurs(name));
   return table(
-    ["rollout", ...peers, "**Bunting .01**"],
+    ["rollout", ...peers, "**Bunting .01**", "held", "reached 100 %"],
     ours.map(({ column, outcome }) => {
       const scheduled = schedule.find((one) => one.column.name === column.name)?.outcome.ends;
+      const ends = (outcome.ends ?? []).flat();
+      const shareOf = (wanted: RolloutEnd[0]): string =>
+        percent(ends.filter(([end]) => end === wanted).length / ends.length);
       return [
         column.name,
         ...peers.map((_, peer) => (scheduled ? endText(endsOf(scheduled, peer)) : "-")),
-        `**${endText((outcome.ends ?? []).flat())}**`,
+        `**${endText(ends)}**`,
+        shareOf("undecided"),
+        shareOf("completed"),
       ];
     }),
   );

@@ -99,7 +99,7 @@ export const COLUMNS: readonly Column[] = [
     table: "aa" as const,
     name: `both, 1,000 rps ${percent(shareRate)}`,
     experiment: errors({ shareRate, requestsPerSecond: 1000 }),
-    share: 0.15,
+    share: 0.5,
   })),
   ...(["users", "both"] as const).flatMap((model) =>
     [0.01, 0.05, 0.25].map((shareRate) => ({
@@ -147,7 +147,7 @@ export const COLUMNS: readonly Column[] = [
           kind: "proof" as const,
           setting: { ...(errors({ model, shareRate, regression }).setting as ErrorSetting), margin },
         },
-        share: regression === 1 ? 0.1 : 0.25,
+        share: regression === 1 ? 0.1 : 0.5,
       })),
     ),
   ),
