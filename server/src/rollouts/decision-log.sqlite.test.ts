@@ -41,6 +41,7 @@ describe("GA-209 the log of decisions", () => {
       audit: [],
       chain,
       compact: new Map(),
+      outbox: [],
     });
     const filter = { rollout: id, before: null, limit: 100 };
     const kept = store.readDecisions({ ...filter, onlyChanges: false });

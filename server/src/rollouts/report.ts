@@ -1,5 +1,14 @@
-import type { Decision, IncidentReport, Receipt, RolloutReport, RolloutView, StageReport } from "@bunting/contracts";
+import type {
+  Decision,
+  DecisionRecord,
+  IncidentReport,
+  Receipt,
+  RolloutReport,
+  RolloutView,
+  StageReport,
+} from "@bunting/contracts";
 import { nextOpening } from "@bunting/gating";
+import type { KeptInputs } from "../controller/look.ts";
 import { fromInstant } from "../platform/instant.ts";
 
 /*
@@ -9,7 +18,7 @@ import { fromInstant } from "../platform/instant.ts";
 export interface ReportSources {
   readonly rollout: RolloutView;
   /** Those that changed something, oldest first. */
-  readonly decisions: readonly Decision[];
+  readonly records: readonly DecisionRecord[];
   readonly omittedDecisionCount: number;
   /** Who has applied a revision; undefined where that is no longer kept. */
   readonly receipt: (revision: number) => Receipt | undefined;
@@ -17,17 +26,21 @@ export interface ReportSources {
   readonly now: string;
 }
 
-export function reportOf({ rollout, decisions, omittedDecisionCount, receipt, now }: ReportSources): RolloutReport {
+export function reportOf(sources: ReportSources): RolloutReport {
+  const { rollout, records, omittedDecisionCount, now } = sources;
+  const decisions = records.map(withoutInputs);
   return {
     rollout,
     generatedAt: now,
     stages: stagesOf(rollout, decisions),
-    incidents: decisions
-      .filter(isIncident)
-      .map((decision) => incidentOf(decision, { rollout, decisions, receipt, now })),
-    decisions: [...decisions],
+    incidents: records.filter(isIncident).map((record) => incidentOf(record, sources)),
+    decisions,
     omittedDecisionCount,
   };
+}
+
+export function withoutInputs({ inputs: _inputs, ...decision }: DecisionRecord): Decision {
+  return decision;
 }
 
 type Stage = { -readonly [Field in keyof StageReport]: StageReport[Field] };
@@ -108,19 +121,16 @@ function isIncident(decision: Decision): boolean {
   return isAnalysis(decision) && (decision.action === "rollback" || decision.action === "kill");
 }
 
-function incidentOf(
-  decision: Decision,
-  { rollout, decisions, receipt, now }: Pick<ReportSources, "rollout" | "decisions" | "receipt" | "now">,
-): IncidentReport {
+function incidentOf(decision: DecisionRecord, { rollout, records, receipt, now }: ReportSources): IncidentReport {
   const { attempt, counts, revision } = decision;
   const stage = decision.stage ?? 0;
-  const ofStage = decisions.filter(
+  const ofStage = records.filter(
     (each) =>
       each.attempt === attempt && (each.action === "start" || each.action === "retry" || entersBefore(each, stage)),
   );
   const startedAt = fromInstant(ofStage.at(-1)?.at ?? decision.at);
   const failing = decision.guardrails.filter(({ verdict }) => verdict === "fail");
-  const firstFailure = decisions.find(
+  const firstFailure = records.find(
     (each) => each.attempt === attempt && each.stage === stage && each.verdict === "fail",
   );
   const at = fromInstant(decision.at);
@@ -144,9 +154,16 @@ function incidentOf(
     decideSeconds: (at - seenAt) / 1_000,
     applyMs: applied?.latencyMs?.max ?? null,
     complete: applied?.complete ?? null,
-    exposureCount: counts.canary.exposureCount,
+    exposureCount: counts.canary.exposureCount + freshExposureCount(decision, rollout.plan.canary),
     nextOpening: opening?.label ?? null,
   };
+}
+
+/** Counts are of whole intervals; a gross failure is acted on before its interval is over. */
+function freshExposureCount({ inputs, stage }: DecisionRecord, canary: string): number {
+  const { fresh = [] } = inputs as unknown as Partial<KeptInputs>;
+  const served = fresh.filter((cell) => cell.variant === canary && cell.stage === stage);
+  return served.reduce((sum, { exposureCount }) => sum + exposureCount, 0);
 }
 
 /** Whether this promotion led into the stage: a look names the stage that it left, a person's command the one it led to. */

@@ -37,7 +37,7 @@ import { toInstant } from "../platform/instant.ts";
 import type { Clock } from "../ports.ts";
 import type { Delivery } from "../receipts/delivery.ts";
 import { DECISION, DECISION_RECORD, ROLLOUT, ROLLOUT_CHANGE, ROLLOUT_REPORT } from "./examples.ts";
-import { reportOf } from "./report.ts";
+import { reportOf, withoutInputs } from "./report.ts";
 import { reportMarkdown } from "./report-markdown.ts";
 import { rolloutsOf, viewOf } from "./rollout.ts";
 
@@ -317,7 +317,7 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
       const oldest = told.at(-1);
       const report = reportOf({
         rollout: viewOf(stored),
-        decisions: told.map(withoutInputs).reverse(),
+        records: told.toReversed(),
         omittedDecisionCount: records.length > told.length && oldest ? numberOf(oldest.id) - 1 : 0,
         receipt: (revision) => delivery.receipt(environment, revision),
         now: toInstant(clock.now()),
@@ -476,10 +476,6 @@ function requireRollout(state: State, id: string | undefined): StoredRollout {
   const stored = id === undefined ? undefined : state.rollouts.get(id);
   if (!stored) throw new Error("The ledger accepted a command of a rollout that is not in its state.");
   return stored;
-}
-
-function withoutInputs({ inputs: _inputs, ...decision }: DecisionRecord): Decision {
-  return decision;
 }
 
 /** Of a decision's id, as in `ro-3f9c21ab77d0.17`. */
