@@ -226,6 +226,8 @@ describe("TE-103 what a judgement asks beside counts", () => {
     rig.restart();
     await rig.report({ evidence: [aCell({ variant: OFF })] });
     expect(rig.evidence.lastReceived(arms)).toEqual({ canary: NOON, control: NOON + 50 });
+    await rig.report({ evidence: [aCell({ interval: NOON_INTERVAL - 100 })] });
+    expect(rig.evidence.lastReceived(arms)).toEqual({ canary: NOON + 100, control: NOON + 50 });
   });
 
   it("is how many instances have the canary, and how many breakers are open, by their latest word", async () => {
