@@ -32,18 +32,23 @@ export function reportMarkdown(report: RolloutReport): string {
     ...(report.incidents.length === 0 ? ["None."] : report.incidents.flatMap(incidentSection)),
     "## Approvals",
     list(
-      rollout.signatures.map(
-        ({ stage, by, roles, decision, comment, at }) =>
-          `${at}: ${by}${roles.length > 0 ? ` (${roles.join(", ")})` : ""} ${decision === "approve" ? "GO" : "NO-GO"} to leaving stage ${stage + 1}${comment === "" ? "" : `: ${comment}`}`,
-      ),
+      rollout.signatures.map(({ stage, by, roles, decision, comment, at }) => {
+        const signer = `${by}${roles.length > 0 ? ` (${roles.join(", ")})` : ""}`;
+        const word = `${decision === "approve" ? "GO" : "NO-GO"} to leaving stage ${stage + 1}`;
+        return inline(`${at}: ${signer} ${word}${comment === "" ? "" : `: ${comment}`}`);
+      }),
     ),
     "## Checklist",
-    list(rollout.checklist.map(({ item, by, at }) => (by === null ? `[ ] ${item}` : `[x] ${item} (${by}, ${at})`))),
+    list(
+      rollout.checklist.map(({ item, by, at }) =>
+        by === null ? `[ ] ${inline(item)}` : `[x] ${inline(`${item} (${by}, ${at})`)}`,
+      ),
+    ),
     "## Decisions",
     ...(report.omittedDecisionCount > 0 ? [`${report.omittedDecisionCount} older ones are left out.`] : []),
     table(["at", "by", "action", "verdict", "because"], report.decisions.map(decisionRow)),
     "## Links",
-    list(Object.entries(plan.links).map(([name, url]) => `${inline(name)}: <${url}>`)),
+    list(Object.entries(plan.links).map(([name, url]) => `${inline(name)}: <${url.replaceAll(">", "%3E")}>`)),
     "## Retrospective",
     "Went well:\n\nTo be changed:",
   ];
@@ -122,8 +127,9 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), `|${" --- |".repeat(head.length)}`, ...rows.map(line)].join("\n");
 }
 
+/** @param items Markdown already */
 function list(items: readonly string[]): string {
-  return items.length === 0 ? "None." : items.map((item) => `- ${inline(item)}`).join("\n");
+  return items.length === 0 ? "None." : items.map((item) => `- ${item}`).join("\n");
 }
 
 /** What people wrote, as one line that is text and nothing else: no row, no heading, no markup comes of it. */

@@ -1,7 +1,6 @@
 import {
   checklistRequest,
   createRolloutRequest,
-  type Decision,
   type DecisionRecord,
   decisionPage,
   decisionQuery,

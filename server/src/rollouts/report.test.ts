@@ -1,0 +1,127 @@
+import {
+  type DecisionRecord,
+  decisionRecord,
+  type Receipt,
+  type RolloutView,
+  rolloutReport,
+  rolloutView,
+} from "@bunting/contracts";
+import { describe, expect, it } from "vitest";
+import { RECEIPT } from "../http/examples.ts";
+import { DECISION_RECORD, ROLLOUT } from "./examples.ts";
+import { type ReportSources, reportOf } from "./report.ts";
+import { reportMarkdown } from "./report-markdown.ts";
+
+const MINUTE_MS = 60_000;
+const STARTED = Date.parse("2026-11-24T13:00:00.000Z");
+const at = (minutes: number): string => new Date(STARTED + minutes * MINUTE_MS).toISOString();
+
+const view: RolloutView = rolloutView.parse({ ...ROLLOUT, state: "rolled_back", percent: 0, bakedSeconds: 0 });
+
+let number = 0;
+const record = (minutes: number, fields: object): DecisionRecord =>
+  decisionRecord.parse({
+    ...DECISION_RECORD,
+    id: `${view.id}.${++number}`,
+    at: at(minutes),
+    verdict: null,
+    cause: null,
+    ...fields,
+  });
+
+const failing = (verdict: "pass" | "fail", failingSince: string | null) => ({
+  guardrails: [{ ...ROLLOUT.guardrails[0], verdict, failingSince }],
+});
+const look = { by: "controller", action: "none" } as const;
+
+/** Started, promoted after five minutes, failing from the ninth, rolled back in the tenth. */
+const STORY: readonly DecisionRecord[] = [
+  record(0, { action: "start", by: "release owner", stage: 0 }),
+  record(5, { ...look, stage: 0, verdict: "pass", action: "promote", bakedSeconds: 300 }),
+  record(8, { ...look, stage: 1, verdict: "hold", cause: "guardrail_hold", ...failing("fail", at(8)) }),
+  record(9, { ...look, stage: 1, verdict: "fail", ...failing("fail", at(8)) }),
+  record(10, { ...look, stage: 1, verdict: "fail", action: "rollback", revision: 43, ...failing("fail", at(8)) }),
+];
+
+const sources = (fields: Partial<ReportSources> = {}): ReportSources => ({
+  rollout: view,
+  records: STORY,
+  omittedDecisionCount: 0,
+  receipt: () => ({ ...RECEIPT, complete: true }) as unknown as Receipt,
+  now: at(30),
+  ...fields,
+});
+
+describe("GA-222 the report", () => {
+  it("fits its schema, and tells each stage with how it was left", () => {
+    const report = rolloutReport.parse(reportOf(sources()));
+    expect(report.stages).toMatchObject([
+      { attempt: 1, stage: 0, percent: 5, startedAt: at(0), endedAt: at(5), outcome: "promoted", bakedSeconds: 300 },
+      { attempt: 1, stage: 1, percent: 100, startedAt: at(5), endedAt: at(10), outcome: "rolled_back" },
+    ]);
+  });
+
+  it("tells how long an incident took to detect, to decide and to apply, and when the next window opens", () => {
+    expect(reportOf(sources()).incidents).toMatchObject([
+      {
+        decision: STORY[4]?.id,
+        stage: 1,
+        guardrails: ["error_rate"],
+        detectSeconds: 180,
+        decideSeconds: 120,
+        applyMs: RECEIPT.latencyMs.max,
+        complete: true,
+        nextOpening: "Tue 2026-11-24 14:30 Europe/Paris",
+      },
+    ]);
+  });
+
+  it("says what it does not know", () => {
+    const [incident] = reportOf(sources({ receipt: () => undefined })).incidents;
+    expect(incident).toMatchObject({ applyMs: null, complete: null });
+  });
+
+  it("is no incident where a person rolled back", () => {
+    const byHand = record(3, { action: "rollback", by: "on-call", stage: 0 });
+    const report = reportOf(sources({ records: [...STORY.slice(0, 1), byHand] }));
+    expect(report.incidents).toEqual([]);
+    expect(report.stages).toMatchObject([{ outcome: "rolled_back", endedAt: at(3) }]);
+  });
+
+  it("tells a promotion by hand like one by the controller, and every attempt by itself", () => {
+    const records = [
+      record(0, { action: "start", by: "release owner", stage: 0 }),
+      record(2, { action: "promote", by: "release owner", stage: 1, forced: true }),
+      record(3, { action: "abort", by: "release owner", stage: 1 }),
+      record(9, { action: "retry", by: "release owner", stage: 0, attempt: 2 }),
+    ];
+    expect(reportOf(sources({ records })).stages).toMatchObject([
+      { attempt: 1, stage: 0, outcome: "promoted" },
+      { attempt: 1, stage: 1, outcome: "aborted" },
+      { attempt: 2, stage: 0, outcome: null },
+    ]);
+  });
+
+  it("is a page of text in which nobody's words become markup", () => {
+    const because = "it <script>burns</script>\n# | `x` | [y](z)";
+    const [first, ...rest] = STORY;
+    const records = first ? [{ ...first, because }, ...rest] : [];
+    const page = reportMarkdown(reportOf(sources({ records, omittedDecisionCount: 7 })));
+    expect(page).toContain("it &lt;script>burns&lt;/script> \\# \\| \\`x\\` \\| \\[y\\](z)");
+    expect(page.match(/^#+ .*$/gm)).toEqual([
+      "# Rollout of redis-readthrough in production",
+      "## Figures",
+      "## Incidents",
+      `### ${at(10)}: attempt 1, stage 2 (100 %)`,
+      "## Approvals",
+      "## Checklist",
+      "## Decisions",
+      "## Links",
+      "## Retrospective",
+    ]);
+    expect(page).toContain("| time to decide | 120 s |");
+    expect(page).toContain("7 older ones are left out.");
+    expect(page).toContain("- [x] Dashboards are imported (release owner, 2026-11-24T13:02:10.000Z)");
+    expect(page).toContain("- dashboard: <https://grafana.example.com/d/sessions>");
+  });
+});
