@@ -28,13 +28,16 @@ export function whyNoPrometheus(): string | undefined {
   return `prometheus ${reason}. Install it (apt-get install prometheus, brew install prometheus) to run this.`;
 }
 
-/** @param target host and port of an exporter, scraped every second */
-export async function startPrometheusProcess(target: string): Promise<PrometheusProcess> {
+/**
+ * @param target host and port of an exporter, scraped every second
+ * @param job the label `job` of what is scraped
+ */
+export async function startPrometheusProcess(target: string, job = "test"): Promise<PrometheusProcess> {
   const port = await freePort();
   const folder = await mkdtemp(path.join(os.tmpdir(), "bunting-prometheus-"));
   const configuration = {
     global: { scrape_interval: "1s", scrape_timeout: "1s" },
-    scrape_configs: [{ job_name: "test", static_configs: [{ targets: [target] }] }],
+    scrape_configs: [{ job_name: job, static_configs: [{ targets: [target] }] }],
   };
   const file = path.join(folder, "prometheus.yml");
   await writeFile(file, JSON.stringify(configuration)); // YAML contains JSON.
