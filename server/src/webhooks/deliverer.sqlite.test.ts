@@ -296,10 +296,10 @@ describe("NO-8 a delivery that fails", () => {
 });
 
 /** Answers when the test says so. */
-function held() {
+function held(answer = status(200)()) {
   const waiting: (() => void)[] = [];
   return {
-    answer: () => new Promise<OutgoingAnswer>((resolve) => void waiting.push(() => resolve(status(200)()))),
+    answer: () => new Promise<OutgoingAnswer>((resolve) => void waiting.push(() => resolve(answer))),
     release: () => waiting.shift()?.(),
     get count() {
       return waiting.length;
@@ -387,13 +387,21 @@ describe("NO-11 a webhook in trouble", () => {
 describe("NO-10 the outbox has limits", () => {
   it("gives up the oldest above a thousand that wait, and keeps a thousand that ended", async () => {
     const releases = createWebhook("releases");
-    tell(LIMITS.deliveriesWaiting + 3);
-    const states = deliveriesOf(releases).map(({ state }) => state);
-    expect(states.filter((state) => state === "waiting")).toHaveLength(LIMITS.deliveriesWaiting);
-    expect(states.slice(-4)).toEqual(["waiting", "dead", "dead", "dead"]);
-
+    const slow = held(failed());
+    receivers.answers = [slow.answer, status(200)];
+    tell(1);
     start();
     await time.advanceAsync(0);
+    tell(LIMITS.deliveriesWaiting + 2);
+    const states = () => deliveriesOf(releases).map(({ state }) => state);
+    expect(states().filter((state) => state === "waiting")).toHaveLength(LIMITS.deliveriesWaiting);
+    expect(states().slice(-4)).toEqual(["waiting", "dead", "dead", "dead"]);
+
+    // The one that was under way meanwhile fails, and that does not bring it back.
+    receivers.sent.length = 0;
+    slow.release();
+    await time.advanceAsync(0);
+    expect(states().at(-1)).toBe("dead");
     for (let turn = 0; turn < LIMITS.deliveriesWaiting + 3; turn++) await time.advanceAsync(0);
     const kept = deliveriesOf(releases);
     expect(receivers.sent).toHaveLength(LIMITS.deliveriesWaiting);

@@ -91,8 +91,8 @@ export class SqliteOutbox implements Outbox {
     const { build } = this.#queries;
     const write = this.#database.transaction(() => {
       const row = this.#queries.first(build.selectFrom("delivery").select(["webhook", "state"]).where("id", "=", id));
-      // Deleted with its webhook, or given up, while it was under way.
-      if (row?.state !== "waiting") return;
+      // Deleted with its webhook while it was under way; or given up, and then a failure does not bring it back.
+      if (!row || (row.state !== "waiting" && state === "waiting")) return;
       this.#queries.run(
         build
           .updateTable("delivery")
