@@ -117,7 +117,7 @@ Where the others roll back most rollouts without a regression, their times say n
 ## Promotion
 
 Non-inferiority at a false promotion budget of .05 within an hour: how often a canary *at* the margin is wrongly proven harmless,
-and how often an equal one is, with the median time. At 1 % of 100 requests/s the canary has some 50 users, and how unlucky they happen to be does not average out: there the budget is just about used up. Margins follow from \`harmBudgetRate\` .25. ${runsOf(of("proof"))}
+and how often an equal one is, with the median time. At 1 % of 100 requests/s the canary has some 50 users, and how unlucky they happen to be does not average out: there it comes out at the budget or a point above. Margins follow from \`harmBudgetRate\` .25. ${runsOf(of("proof"))}
 
 ${proofTable(of("proof"))}
 
