@@ -11,7 +11,7 @@ import {
 } from "./decision.ts";
 import { type CompiledCondition, compileAttributeCondition } from "./match/condition.ts";
 import type { CompiledSegment } from "./segment.ts";
-import { allocationProblem, type CompiledSplit } from "./split.ts";
+import { allocationProblem, type CompiledSplit, limitOf } from "./split.ts";
 import { attributeNamed } from "./subject.ts";
 
 /** A JSON value, as a variant carries it. */
@@ -163,6 +163,7 @@ function compileServe(
       isByKey: bucketBy.length === 1 && bucketBy[0]?.isKey === true,
       salt: entry.salt | 0,
       ends: Int32Array.from(serve.allocation.slice(0, -1), ([, , to]) => to),
+      limits: Int32Array.from(serve.allocation.slice(0, -1), ([, , to]) => limitOf(to)),
       decisions: Int32Array.from(serve.allocation, ([variant]) => decisionOf(variant)),
       missing: pack(off, CAUSE.targetingKey),
     },

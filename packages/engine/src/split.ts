@@ -1,6 +1,6 @@
 import type { BucketRange } from "@bunting/contracts";
 import { BUCKET_COUNT } from "@bunting/contracts/literals";
-import { bucketOf, type Hasher } from "./bucket.ts";
+import { finalise, type Hasher } from "./bucket.ts";
 import type { Decision } from "./decision.ts";
 import { type Attribute, bucketingKey, type Subject, targetingKey } from "./subject.ts";
 
@@ -12,6 +12,8 @@ export interface CompiledSplit {
   readonly salt: number;
   /** Where each range ends, but for the last, which ends at {@link BUCKET_COUNT}. */
   readonly ends: Int32Array;
+  /** The same as places among all hashes: the first mixed hash, as a signed number from -2^31, that is not in the range. */
+  readonly limits: Int32Array;
   /** What each range decides; one more than `ends`. */
   readonly decisions: Int32Array;
   /** What is decided without a bucketing key. */
@@ -21,7 +23,34 @@ export interface CompiledSplit {
 export function decideSplit(split: CompiledSplit, subject: Subject, hasher: Hasher): Decision {
   const key = split.isByKey ? targetingKey(subject) : bucketingKey(subject, split.bucketBy);
   if (key === undefined) return split.missing;
-  return decideBucket(split, bucketOf(hasher.hash(key), split.salt));
+  return decideHash(split, hasher.hash(key));
+}
+
+/**
+ * `decideBucket(split, bucketOf(hash, salt))` without the bucket: scaling a hash to its bucket takes floating-point numbers,
+ * and comparing it with where the buckets begin does not.
+ */
+function decideHash({ salt, limits, decisions }: CompiledSplit, hash: number): Decision {
+  // Unsigned order among signed numbers: the sign bit is flipped on both sides.
+  const place = finalise(hash ^ salt) ^ SIGN;
+  let low = 0;
+  let high = limits.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (place < (limits[middle] as number)) high = middle;
+    else low = middle + 1;
+  }
+  return decisions[low] as Decision;
+}
+
+const SIGN = -(2 ** 31);
+
+/**
+ * The first hash that falls into the bucket or a later one: `ceil(bucket x 2^32 / 100,000)`. The quotient is a multiple of
+ * 1/3125, and a double near 2^32 is finer than that by far, so rounding it up is exact.
+ */
+export function limitOf(bucket: number): number {
+  return Math.ceil((bucket * 2 ** 32) / BUCKET_COUNT) ^ SIGN;
 }
 
 /** The decision of the first range that ends above the bucket: a binary search, of one step in a two-way split. */

@@ -107,6 +107,8 @@ export type BreakerNotice = Omit<BreakerReport, "interval" | "rollout" | "attemp
 
 /** A live rollout's scope within one compiled flag: which of its decisions are evidence, and of what. */
 export class Scope {
+  /** Of the last {@link witness}. */
+  servedIndex = 0;
   readonly rollout: LiveRollout;
   readonly metrics: ReadonlySet<string>;
   private readonly flag: CompiledFlag;
@@ -173,21 +175,26 @@ export class Scope {
     return index;
   }
 
-  /** The same for a decision whose outcome its caller will tell; the request has no part in it. */
-  witness(decision: Decision): { readonly index: number; readonly witnessed: Witnessed | null } {
+  /**
+   * The same for a decision whose outcome its caller will tell, whatever becomes of the request; null where nobody waits for
+   * it. The variant to serve is then in `servedIndex`: a second answer that costs no object.
+   */
+  witness(decision: Decision): Witnessed | null {
     const index = variantIndexOf(decision);
+    this.servedIndex = index;
     const isOfScope = causeOf(decision) === this.cause;
     if (!this.breaker.isClosed) {
-      if (index !== this.canaryIndex) return { index, witnessed: null };
-      if (!isOfScope || !this.breaker.admit()) return { index: this.controlIndex, witnessed: null };
-      return { index, witnessed: { arm: this.rollout.canary, cell: null, unit: this.lastUnit() } };
+      if (index !== this.canaryIndex) return null;
+      if (isOfScope && this.breaker.admit()) return { arm: this.rollout.canary, cell: null, unit: this.lastUnit() };
+      this.servedIndex = this.controlIndex;
+      return null;
     }
     const arm = isOfScope ? this.arms[index] : null;
-    if (arm === null || arm === undefined) return { index, witnessed: null };
+    if (arm === null || arm === undefined) return null;
     const unit = this.lastUnit();
     const cell = arm.expose(unit);
     cell.outstanding += 1;
-    return { index, witnessed: { arm, cell, unit } };
+    return { arm, cell, unit };
   }
 
   /** A call of `track` by whoever the decision is for. Overrides, pins and an open breaker make it no evidence. */

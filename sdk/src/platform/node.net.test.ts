@@ -341,6 +341,13 @@ describe("LC-4, LC-5 the process ends by itself", () => {
     if (name === "while it polls") server.refuseUpgrades({ status: 403 });
     expect(await run(server, body)).toBe(0);
   });
+
+  it("TE-41 after it has sent what was counted, without close()", async () => {
+    const server = await serve();
+    const body = 'if ((await flags.ready()) !== "live") process.exitCode = 3; flags.isEnabled("redis", "u");';
+    expect(await run(server, body)).toBe(0);
+    expect(server.telemetry.total).toBe(1);
+  });
 });
 
 describe("LC-19 timers", () => {
@@ -354,12 +361,5 @@ describe("LC-19 timers", () => {
     await new Promise((resolve) => setTimeout(resolve, 2));
     cancel();
     expect(fired).toBe(false);
-  });
-
-  it("TE-41 after it has sent what was counted, without close()", async () => {
-    const server = await serve();
-    const body = 'if ((await flags.ready()) !== "live") process.exitCode = 3; flags.isEnabled("redis", "u");';
-    expect(await run(server, body)).toBe(0);
-    expect(server.telemetry.total).toBe(1);
   });
 });

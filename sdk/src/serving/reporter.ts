@@ -12,15 +12,22 @@ import { NOT_FORCED } from "./table.ts";
 export type Reporter<Who> = Pick<Flags<Who>, "run" | "expose" | "track" | "gauge">;
 
 /** One flag served to one user, and what its outcome is evidence of. */
-interface Served {
+class Served {
   readonly variant: string | null;
   readonly value: Json;
   /** What `isEnabled` answers. */
   readonly truth: boolean;
   readonly witnessed: Witnessed | null;
+
+  constructor(variant: string | null, value: Json, truth: boolean, witnessed: Witnessed | null) {
+    this.variant = variant;
+    this.value = value;
+    this.truth = truth;
+    this.witnessed = witnessed;
+  }
 }
 
-/** The ways an application tells how a variant did. Where no rollout runs, none of them costs more than the evaluation. */
+/** The ways an application tells how a variant did. Where no rollout runs, none of them looks at the clock. */
 export function createReporter<Who>(
   serving: Serving,
   book: EvidenceBook,
@@ -31,37 +38,38 @@ export function createReporter<Who>(
     const served = serving.table.flags.get(key);
     if (served === undefined) {
       const forced = missing(serving, key);
-      return { variant: variantOfMissing(forced), value: forced ?? null, truth: forced ?? false, witnessed: null };
+      return new Served(variantOfMissing(forced), forced ?? null, forced ?? false, null);
     }
     const decision = decide(served, subjectOf(user));
-    const { index, witnessed } = served.scope?.witness(decision) ?? {
-      index: variantIndexOf(decision),
-      witnessed: null,
-    };
+    const { scope } = served;
+    const witnessed = scope === null ? null : scope.witness(decision);
+    const index = scope === null ? variantIndexOf(decision) : scope.servedIndex;
     count(served, index);
-    const { [index]: variant = null } = served.variants;
-    const { [index]: value = null } = served.values;
-    return { variant, value, truth: served.truths[index] === true, witnessed };
+    return new Served(
+      served.variants[index] ?? null,
+      served.values[index] ?? null,
+      served.truths[index] === true,
+      witnessed,
+    );
   };
   return {
     run<Branch extends () => unknown>(
       key: string,
       user: Who | undefined,
       branches: Readonly<Record<string, Branch>>,
-      { isError = isNotAbort }: RunOptions = {},
+      options?: RunOptions,
     ) {
       // Before anything is counted: without a branch nothing is served.
-      if (Object.keys(branches).length === 0) throw new TypeError(`Cannot run "${key}": there is no branch`);
+      if (isEmpty(branches)) throw new TypeError(`Cannot run "${key}": there is no branch`);
       const served = serve(key, user);
       const branch = branchFor(served, branches);
       if (served.witnessed === null) return branch() as ReturnType<Branch>;
-      return timed(branch, served.witnessed, { book, isError });
+      return new Timing(book, served.witnessed, options?.isError ?? isNotAbort).run(branch);
     },
     expose(key, user) {
-      const { variant, value, witnessed } = serve(key, user);
-      return witnessed === null
-        ? { variant, value, success() {}, error() {} }
-        : exposure(variant, value, witnessed, book);
+      const served = serve(key, user);
+      if (served.witnessed !== null) return toldExposure(served, served.witnessed, book);
+      return { variant: served.variant, value: served.value, success: ignore, error: ignore };
     },
     track(metric, user, value = 1) {
       const flags = serving.table.trackedBy.get(metric);
@@ -76,59 +84,87 @@ export function createReporter<Who>(
   };
 }
 
-function branchFor<Branch>({ variant, truth }: Served, branches: Readonly<Record<string, Branch>>): Branch {
-  const named = (name: string | null): Branch | undefined =>
-    name !== null && Object.hasOwn(branches, name) ? branches[name] : undefined;
-  const chosen = named(variant) ?? named(truth ? "on" : "off") ?? named("off");
-  return chosen ?? (Object.values(branches).at(-1) as Branch);
+function branchFor<Branch>(served: Served, branches: Readonly<Record<string, Branch>>): Branch {
+  return (
+    branchNamed(branches, served.variant) ??
+    branchNamed(branches, served.truth ? "on" : "off") ??
+    branchNamed(branches, "off") ??
+    (Object.values(branches).at(-1) as Branch)
+  );
 }
 
-interface Timing {
-  readonly book: EvidenceBook;
-  readonly isError: (error: unknown) => boolean;
+function branchNamed<Branch>(branches: Readonly<Record<string, Branch>>, name: string | null): Branch | undefined {
+  return name !== null && Object.hasOwn(branches, name) ? branches[name] : undefined;
 }
 
-function timed<Branch extends () => unknown>(
-  branch: Branch,
-  witnessed: Witnessed,
-  { book, isError }: Timing,
-): ReturnType<Branch> {
-  const startedAt = book.now();
-  const settle = (failed: boolean): void => {
-    const now = book.now();
-    witnessed.arm.settle(witnessed, { isError: failed, latencyMs: now - startedAt, now });
-  };
-  const fail = (error: unknown): never => {
-    if (judged(isError, error)) settle(true);
-    else abandon(witnessed);
-    throw error;
-  };
-  let result: unknown;
-  try {
-    result = branch();
-  } catch (error) {
-    return fail(error);
+function isEmpty(branches: object): boolean {
+  for (const name in branches) if (Object.hasOwn(branches, name)) return false;
+  return true;
+}
+
+/** One run of a branch, from its start to whatever becomes of it. */
+class Timing {
+  private readonly book: EvidenceBook;
+  private readonly witnessed: Witnessed;
+  private readonly isError: (error: unknown) => boolean;
+  private readonly startedAt: number;
+
+  constructor(book: EvidenceBook, witnessed: Witnessed, isError: (error: unknown) => boolean) {
+    this.book = book;
+    this.witnessed = witnessed;
+    this.isError = isError;
+    this.startedAt = book.now();
   }
-  if (isThenable(result)) {
-    const told = result.then((value) => {
-      settle(false);
-      return value;
-    }, fail);
+
+  run<Branch extends () => unknown>(branch: Branch): ReturnType<Branch> {
+    let result: unknown;
+    try {
+      result = branch();
+    } catch (error) {
+      this.failed(error);
+      throw error;
+    }
+    if (!isThenable(result)) {
+      this.settle(false);
+      return result as ReturnType<Branch>;
+    }
+    const told = result.then(
+      (value) => {
+        this.settle(false);
+        return value;
+      },
+      (error) => {
+        this.failed(error);
+        throw error;
+      },
+    );
     return told as ReturnType<Branch>;
   }
-  settle(false);
-  return result as ReturnType<Branch>;
+
+  private failed(error: unknown): void {
+    if (judged(this.isError, error)) this.settle(true);
+    else abandon(this.witnessed);
+  }
+
+  private settle(isError: boolean): void {
+    const now = this.book.now();
+    this.witnessed.arm.settle(this.witnessed, { isError, latencyMs: now - this.startedAt, now });
+  }
 }
 
-function exposure(variant: string | null, value: Json, witnessed: Witnessed, book: EvidenceBook): Exposure {
+/** Of a flag whose outcomes nobody waits for. */
+function ignore(): void {}
+
+/** Closures and not methods, for they are passed on by themselves: `.catch(exposure.error)`. */
+function toldExposure({ variant, value }: Served, witnessed: Witnessed, book: EvidenceBook): Exposure {
   const startedAt = book.now();
   let isOver = false;
-  const settle = (isError: boolean, latencyMs: number | undefined): void => {
+  const settle = (isError: boolean, given: number | undefined): void => {
     if (isOver) return;
     isOver = true;
     const now = book.now();
-    const given = isMeasure(latencyMs) && latencyMs >= 0 ? latencyMs : now - startedAt;
-    witnessed.arm.settle(witnessed, { isError, latencyMs: given, now });
+    const latencyMs = isMeasure(given) && given >= 0 ? given : now - startedAt;
+    witnessed.arm.settle(witnessed, { isError, latencyMs, now });
   };
   return {
     variant,
