@@ -86,12 +86,15 @@ export function judgeStatistics(statistics: AttemptStatistics, inputs: Judgement
   };
 }
 
-function breakerFindings({ breakers }: JudgementInputs, grossFailure: boolean): Found[] {
-  const { openInstanceCount, canaryInstanceCount } = breakers;
+function breakerFindings(inputs: JudgementInputs, grossFailure: boolean): Found[] {
+  const { openInstanceCount, canaryInstanceCount } = inputs.breakers;
   const everywhere = openInstanceCount > 0 && openInstanceCount >= canaryInstanceCount;
   const found: Found[] = [];
   if (grossFailure) {
-    const because = "the canary is failing grossly, and the control is not";
+    const { canaryEventCount, canaryExposureCount, controlEventCount, controlExposureCount } = recentCounts(inputs);
+    const because =
+      `the canary is failing grossly: in the last minute ${canaryEventCount} of its ${canaryExposureCount} outcomes were ` +
+      `errors, and ${controlEventCount} of the control's ${controlExposureCount}`;
     found.push(fail(because, { by: "gross_failure", action: "rollback", guardrails: [] }));
   }
   if (openInstanceCount >= BREAKER_INSTANCES || everywhere) {
