@@ -18,7 +18,7 @@ const lacking = hasTools ? "" : " (skipped: there is no bash with curl here)";
 const blocks = blocksOf(read("README.md")).filter(
   ({ language, heading }) => language === "sh" && heading === "Sixty seconds",
 );
-const [start = "", first = "", second = ""] = blocks.map(({ text }) => text);
+const [start = "", first = "", second = "", third = ""] = blocks.map(({ text }) => text);
 
 let server: ServerProcess;
 let clone: string;
@@ -56,8 +56,8 @@ async function typed(commands: string): Promise<Child> {
 }
 
 describe.skipIf(!hasTools)(`README's sixty seconds${lacking}`, () => {
-  it("are a start, a flag with an application, and a change with its receipt", () => {
-    expect(blocks).toHaveLength(3);
+  it("are a start, a flag with an application, a change with its receipt, and a rollout", () => {
+    expect(blocks).toHaveLength(4);
     expect(start).toMatch(/^npm start +# serves http:\/\/127\.0\.0\.1:4242/);
   });
 
@@ -74,5 +74,10 @@ describe.skipIf(!hasTools)(`README's sixty seconds${lacking}`, () => {
     // The application greeted anew each time. Whom half of four people are is up to the salt: it may be nobody.
     const greetedAnew = /Revision 2 changed hello\.[\s\S]*Revision 3 changed hello\.\nGood day, ada\./;
     await eventually(() => greetedAnew.test(application.output()), { what: "the changes to be heard of" });
+
+    const rollout = await typed(third);
+    expect({ ...(await rollout.exited), said: rollout.output() }).toMatchObject({ code: 0 });
+    expect(rollout.output()).toMatch(/hello in development {2}running {2}1 % of on against off/);
+    expect(rollout.output()).toMatch(/waits for .*canary has 0 of 100 outcomes/);
   });
 });

@@ -2,25 +2,31 @@ import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { createAddressService } from "./demo/address-service.ts";
 import { createAdmin } from "./demo/admin.ts";
 import { type Fleet, startFleet } from "./demo/fleet.ts";
 import { duration } from "./demo/format.ts";
+import { breakers } from "./demo/outage.ts";
+import { promote, rollBack } from "./demo/rollouts.ts";
 import { createScreen } from "./demo/screen.ts";
 import { type FlagServer, startServer } from "./demo/server.ts";
-import { crash, kill, ramp, type Stage } from "./demo/story.ts";
+import { kill, ramp, type Stage } from "./demo/story.ts";
 import { startTraffic, type Traffic } from "./demo/traffic.ts";
-import { until } from "./demo/until.ts";
+import { pause, until } from "./demo/until.ts";
+import { ADDRESS_FLAG, CHECKOUT_FLAG } from "./shop.ts";
 
 const { values: options } = parseArgs({
   options: {
     instances: { type: "string", default: "200" },
-    seconds: { type: "string", default: "8" },
+    seconds: { type: "string", default: "3" },
     rate: { type: "string", default: "500" },
+    stages: { type: "string", default: "10,50,100" },
   },
 });
 const instances = positive(options.instances);
 const secondsPerStep = positive(options.seconds);
 const perSecond = positive(options.rate);
+const stages = options.stages.split(",").map(positive);
 
 const screen = createScreen(process.stdout, { color: process.stdout.isTTY === true && !process.env.NO_COLOR });
 const broken: string[] = [];
@@ -58,14 +64,16 @@ async function tell(): Promise<void> {
   const start = performance.now();
   server = await startServer(folder);
   const admin = createAdmin(server);
-  await admin.createFlag();
+  await admin.createFlag(CHECKOUT_FLAG, "One page instead of five steps");
+  await admin.createFlag(ADDRESS_FLAG, "Addresses come from the address service");
   screen.say(
-    `${server.url} was ready after ${duration(performance.now() - start)}. Its first flag is express-checkout, off for all.`,
+    `${server.url} was ready after ${duration(performance.now() - start)}. Its flags are express-checkout and address-lookup, off for all.`,
   );
 
   screen.chapter(`${instances} instances of a shop connect, each with an SDK of its own`);
   const connecting = performance.now();
-  const started = startFleet(server, instances);
+  const addresses = createAddressService();
+  const started = startFleet(server, instances, addresses);
   fleet = started;
   await screen.watch(
     () => `${started.live()}/${instances} instances are live`,
@@ -75,20 +83,37 @@ async function tell(): Promise<void> {
     `That took ${duration(performance.now() - connecting)}. From now on customers arrive, ${perSecond} a second.`,
   );
   traffic = startTraffic({ shops: started.shops, perSecond });
-  const stage: Stage = { server, admin, fleet: started, traffic, screen, secondsPerStep, claim };
+  const look: Stage["look"] = (line) => screen.watch(line, pause(secondsPerStep * 1000));
+  const stage: Stage = {
+    server,
+    admin,
+    fleet: started,
+    traffic,
+    addresses,
+    screen,
+    perSecond,
+    secondsPerStep,
+    stages,
+    look,
+    claim,
+  };
 
-  screen.chapter("The new checkout goes to 1 %, then to 10 % of the customers");
-  await ramp(stage, 1);
+  screen.chapter("By hand: the new checkout goes to 10 % of the customers");
   await ramp(stage, 10);
-
-  screen.chapter("On the way to 50 % the server is killed");
-  await crash(stage, 50);
-
-  screen.chapter("Everybody gets the new checkout");
-  await ramp(stage, 100);
 
   screen.chapter("It loses postal addresses. Somebody kills the flag");
   await kill(stage);
+  await admin.setShare(CHECKOUT_FLAG, 0);
+  await admin.restore(CHECKOUT_FLAG, "Addresses are kept");
+
+  screen.chapter("By evidence: it is repaired, and proves itself stage by stage");
+  await promote(stage);
+
+  screen.chapter("The next change is a bad one: it fails at 5 %");
+  await rollBack(stage);
+
+  screen.chapter("The server is gone, and the canary burns");
+  await breakers(stage);
 }
 
 async function cleanUp(): Promise<void> {
@@ -100,6 +125,8 @@ async function cleanUp(): Promise<void> {
 function positive(text: string): number {
   const number = Number(text);
   if (number > 0) return number;
-  console.error(`Cannot run the demonstration: --instances, --seconds and --rate are positive numbers, not ${text}.`);
+  console.error(
+    `Cannot run the demonstration: --instances, --seconds, --rate and --stages are positive numbers, not ${text}.`,
+  );
   process.exit(2);
 }

@@ -1,6 +1,6 @@
 import { createTestFlags } from "@bunting/sdk/testing";
 import { describe, expect, it } from "vitest";
-import { CHECKOUT_FLAG, createShop } from "./shop.ts";
+import { ADDRESS_FLAG, CHECKOUT_FLAG, createShop } from "./shop.ts";
 
 const basket = '["kite","pennant","pennant"]';
 
@@ -36,5 +36,17 @@ describe("the checkout", () => {
     for (const body of ["", "{", "[]", '["anvil"]', '{"kite":1}']) {
       expect((await shop.request("/customers/ada/checkout", { method: "POST", body })).status).toBe(422);
     }
+  });
+
+  it("looks an address up for whom the flag says so, and fails with the service behind it", async () => {
+    const flags = createTestFlags({ [ADDRESS_FLAG]: true });
+    const shop = createShop(flags, { lookUp: () => Promise.reject(new Error("no address")) });
+    shop.onError(() => new Response("no address", { status: 500 }));
+    const checkout = () => shop.request("/customers/ada/checkout", { method: "POST", body: basket });
+    expect((await checkout()).status).toBe(500);
+    flags.set(ADDRESS_FLAG, false);
+    const answer = await checkout();
+    expect(answer.status).toBe(201);
+    expect(await answer.json()).toMatchObject({ address: "ada, by hand" });
   });
 });

@@ -4,6 +4,8 @@ import { EXIT_CODE_MEANINGS } from "./exit-code.ts";
 
 const ROLLOUT_CHANGE = "`RolloutChange`; with `--wait`, its `receipt` is the last one seen";
 
+const REPLAY = "`{ record: Decision, replay: { same, comparison, recordedEngine, differences, decision } }`";
+
 /** What a command prints with `--json`: names are schemas of the admin API, in /openapi.json. */
 const JSON_ANSWERS: Readonly<Record<string, string>> = {
   kill: "`FlagChange`; with `--wait`, its `receipt` is the last one seen",
@@ -38,7 +40,8 @@ const JSON_ANSWERS: Readonly<Record<string, string>> = {
   "rollout list": "`{ items: [RolloutView] }`",
   "rollout decisions": "`{ items: [Decision] }`, newest first",
   "rollout report": "`RolloutReport`; with `--out`, `{ file }`",
-  "rollout replay": "`{ record: Decision, replay: { same, comparison, recordedEngine, differences, decision } }`",
+  "rollout replay": REPLAY,
+  replay: REPLAY,
   "rollout what-if": "`{ rollout, attempt, real: { state, course }, other: { state, course, decisions } }`",
   "gauge post": "`GaugeValue`",
   "webhook list": "`{ items: [Webhook] }`",

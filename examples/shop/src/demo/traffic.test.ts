@@ -18,6 +18,17 @@ it("buys at every shop, and counts what it got from the last recount on", async 
   await traffic.stop();
 });
 
+it("goes to other shops from one moment on", async () => {
+  const [first, second] = [createShop(createTestFlags({ [CHECKOUT_FLAG]: true })), createShop(createTestFlags())];
+  const traffic = startTraffic({ shops: [first], perSecond: 5000 });
+  await eventually(() => traffic.tally().express > 50);
+  traffic.visit([second]);
+  traffic.recount();
+  await eventually(() => traffic.tally().checkouts > 50);
+  expect(traffic.tally().express).toBe(0);
+  await traffic.stop();
+});
+
 it("counts a shop that breaks as failed, and goes on", async () => {
   const broken = new Hono();
   broken.onError(() => new Response("out of order", { status: 500 }));

@@ -9,13 +9,17 @@ export interface Traffic {
   tally(): Tally;
   /** Begins a new tally. What is under way still counts for the old one. */
   recount(): void;
+  /** From now on customers come to these shops alone. */
+  visit(shops: readonly Hono[]): void;
   stop(): Promise<void>;
 }
 
 const PRODUCTS = ["kite", "pennant", "streamer"] as const;
 const TICK_MS = 20;
 
-export function startTraffic({ shops, perSecond }: { shops: readonly Hono[]; perSecond: number }): Traffic {
+export function startTraffic(start: { readonly shops: readonly Hono[]; readonly perSecond: number }): Traffic {
+  const { perSecond } = start;
+  let { shops } = start;
   let counting = { tally: EMPTY };
   const underWay = new Set<Promise<void>>();
 
@@ -35,6 +39,9 @@ export function startTraffic({ shops, perSecond }: { shops: readonly Hono[]; per
     tally: () => counting.tally,
     recount() {
       counting = { tally: EMPTY };
+    },
+    visit(chosen) {
+      shops = chosen;
     },
     async stop() {
       clearInterval(timer);

@@ -11,8 +11,8 @@ import { counted, formatInstant } from "../output/words.ts";
 import { paths } from "../paths.ts";
 import type { Session } from "../session.ts";
 
-export function addRolloutReplayCommand(rollout: Command, action: Action): void {
-  rollout
+export function addReplayCommand(parent: Command, action: Action): void {
+  parent
     .command("replay")
     .summary("decide again from what a decision was made of, and compare")
     .description(

@@ -3,7 +3,7 @@ import type { Action } from "../action.ts";
 import { addRolloutStepCommands } from "./rollout-command.ts";
 import { addRolloutCreateCommand } from "./rollout-create.ts";
 import { addRolloutLogCommands } from "./rollout-log.ts";
-import { addRolloutReplayCommand } from "./rollout-replay.ts";
+import { addReplayCommand } from "./rollout-replay.ts";
 import { addRolloutTickCommand } from "./rollout-tick.ts";
 import { addRolloutWatchCommands } from "./rollout-watch.ts";
 import { addRolloutWhatIfCommand } from "./rollout-what-if.ts";
@@ -20,6 +20,6 @@ export function addRolloutCommands(program: Command, action: Action): void {
   addRolloutWatchCommands(rollout, action);
   addRolloutStepCommands(rollout, action);
   addRolloutLogCommands(rollout, action);
-  addRolloutReplayCommand(rollout, action);
+  addReplayCommand(rollout, action);
   addRolloutWhatIfCommand(rollout, action);
 }
