@@ -2,7 +2,7 @@ import type { EvidenceCell, FlagKey, Rollout, RolloutPlanInput } from "@bunting/
 import { EVIDENCE_GROUPS, EVIDENCE_INTERVAL_MS } from "@bunting/contracts/literals";
 import { armFromCells, type Breakers, type EvidenceInterval, mergeArms, type Sample } from "@bunting/gating";
 import { Registry } from "prom-client";
-import type { AttemptArms, EvidenceRow, EvidenceSource } from "../evidence/evidence.ts";
+import type { AttemptArms, AvailabilityRange, EvidenceRow, EvidenceSource } from "../evidence/evidence.ts";
 import type { Actor, Command, Outcome } from "../ledger/command.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { actor, createFlag, flagKeyOf, PRODUCTION, type Surroundings, TestFolder } from "../ledger/ledger-fixture.ts";
@@ -32,6 +32,7 @@ export class ScriptedEvidence implements Pick<EvidenceSource, "onArrival" | keyo
   readonly #rows: EvidenceRow[] = [];
   readonly #listeners = new Set<(rollout: string) => void>();
   readonly #now: () => number;
+  #index = 0;
   isReadable = true;
   readonly sampled = new Map<string, Sample>();
   open: Breakers = { openInstanceCount: 0, canaryInstanceCount: 0 };
@@ -42,9 +43,8 @@ export class ScriptedEvidence implements Pick<EvidenceSource, "onArrival" | keyo
 
   /** Something arrives that was counted in the interval of this moment, or some intervals before. */
   report(rollout: Rollout, variant: string, traffic: Traffic, intervalsAgo = 0): void {
-    const index = Math.floor(this.#now() / EVIDENCE_INTERVAL_MS);
-    const interval = index - intervalsAgo;
-    const availableAt = Math.max(interval + 2, index + 1);
+    const interval = Math.floor(this.#now() / EVIDENCE_INTERVAL_MS) - intervalsAgo;
+    const availableAt = Math.max(interval + 2, this.through() + 1);
     this.#rows.push({ ...cellOf(rollout, variant, interval, traffic), availableAt });
     this.announce(rollout.id);
   }
@@ -53,13 +53,17 @@ export class ScriptedEvidence implements Pick<EvidenceSource, "onArrival" | keyo
     for (const listener of this.#listeners) listener(rollout);
   }
 
+  /** Never goes back, as a clock may. */
   through(): number {
-    return Math.floor(this.#now() / EVIDENCE_INTERVAL_MS);
+    this.#index = Math.max(this.#index, Math.floor(this.#now() / EVIDENCE_INTERVAL_MS));
+    return this.#index;
   }
 
-  cells({ rollout, attempt }: AttemptArms, { through }: { readonly through: number }): readonly EvidenceRow[] | null {
+  cells({ rollout, attempt }: AttemptArms, { after = -1, through }: AvailabilityRange): readonly EvidenceRow[] | null {
     if (!this.isReadable) return null;
-    return this.#of(rollout, attempt).filter(({ availableAt }) => availableAt <= through);
+    return this.#of(rollout, attempt)
+      .filter(({ availableAt }) => after < availableAt && availableAt <= through)
+      .sort((a, b) => a.interval - b.interval || a.stage - b.stage);
   }
 
   recentCells({ rollout, attempt }: AttemptArms): readonly EvidenceRow[] {

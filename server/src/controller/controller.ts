@@ -5,6 +5,7 @@ import type { Ledger } from "../ledger/ledger.ts";
 import type { StoredConfiguration, StoredRollout } from "../ledger/state.ts";
 import type { Clock, Logger, Scheduler } from "../ports.ts";
 import { liveRollouts } from "../rollouts/rollout.ts";
+import { AttemptMemory } from "./attempt-memory.ts";
 import { type Ages, type ControllerMetrics, createControllerMetrics } from "./controller-metrics.ts";
 import { type LookEvidence, type Looked, look, watch } from "./look.ts";
 import { type Attention, type Due, dueOf } from "./schedule.ts";
@@ -68,6 +69,7 @@ class RolloutController implements Controller {
   readonly #deps: ControllerDeps;
   readonly #metrics: ControllerMetrics;
   readonly #attention = new Map<string, Attention>();
+  readonly #memories = new Map<string, AttemptMemory>();
   readonly #cancel: readonly (() => void)[];
   readonly #startedAt: number;
   #isAwake = false;
@@ -142,6 +144,15 @@ class RolloutController implements Controller {
   #forgetOthers(live: readonly Live[]): void {
     const ids = new Set(live.map(({ stored }) => stored.rollout.id));
     for (const id of this.#attention.keys()) if (!ids.has(id)) this.#attention.delete(id);
+    for (const id of this.#memories.keys()) if (!ids.has(id)) this.#memories.delete(id);
+  }
+
+  #memoryOf({ rollout }: StoredRollout): AttemptMemory {
+    const known = this.#memories.get(rollout.id);
+    if (known?.isOf(rollout)) return known;
+    const memory = new AttemptMemory(rollout);
+    this.#memories.set(rollout.id, memory);
+    return memory;
   }
 
   /** Never throws: whatever goes wrong with one rollout is nothing to the others. */
@@ -154,6 +165,8 @@ class RolloutController implements Controller {
       this.#remember(live, due, startedAt, isDone ? 0 : AGAIN_MS);
     } catch (error) {
       this.#metrics.defects.inc();
+      // It may be what went wrong, or half of it.
+      this.#memories.delete(id);
       logger.error({ error, rollout: id }, "A rollout could not be judged. It is paused.");
       this.#remember(live, due, startedAt, live.stored.rollout.plan.analysisIntervalSeconds * 1_000);
       this.#pause(live);
@@ -169,7 +182,7 @@ class RolloutController implements Controller {
       const failing = watch(stored, configuration, evidence, clock.now());
       return failing === null || !isNews(failing, stored) || this.#step(stored, failing, due);
     }
-    const looked = look(stored, configuration, evidence, clock.now());
+    const looked = look(stored, configuration, evidence, { memory: this.#memoryOf(stored), now: clock.now() });
     if (looked) return this.#step(stored, looked, due);
     this.#metrics.unreadable.inc();
     this.#deps.logger.warn({ rollout: stored.rollout.id }, "The evidence of a rollout cannot be read at the moment.");

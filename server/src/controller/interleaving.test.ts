@@ -15,6 +15,7 @@ import {
 } from "../ledger/ledger-fixture.ts";
 import { isLive } from "../rollouts/rollout.ts";
 import { planOf } from "../rollouts/rollout-fixture.ts";
+import { AttemptMemory } from "./attempt-memory.ts";
 import { ScriptedEvidence, TUESDAY } from "./controller-fixture.ts";
 import { type Looked, look } from "./look.ts";
 
@@ -138,7 +139,10 @@ class Play {
     this.#evidence.report(stored.rollout, "off", { outcomeCount: 10 * (100 - percent) });
     this.#tick(30_000);
     const { configuration } = this.world.configuration(FLAG);
-    const looked = look(stored, configuration, this.#evidence, this.#now);
+    const looked = look(stored, configuration, this.#evidence, {
+      memory: new AttemptMemory(stored.rollout),
+      now: this.#now,
+    });
     if (!looked) throw new Error("The evidence could not be read.");
     const basedOn = { rollout: stored.rollout.version, configuration: configuration.version };
     this.#seen = { looked, basedOn };

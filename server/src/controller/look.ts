@@ -1,8 +1,17 @@
 import type { Configuration, EvidenceCell } from "@bunting/contracts";
-import { type DecisionInputs, decide, judgeGuardrails, type Ruling } from "@bunting/gating";
+import {
+  type DecisionInputs,
+  decide,
+  judgeGuardrails,
+  judgementInputs,
+  judgeStatistics,
+  type Ruling,
+  ruleOn,
+} from "@bunting/gating";
 import { armsOf, type EvidenceSource } from "../evidence/evidence.ts";
 import type { StoredRollout } from "../ledger/state.ts";
 import { fromInstant } from "../platform/instant.ts";
+import type { AttemptMemory } from "./attempt-memory.ts";
 
 /*
  * One look at one rollout: gathers what there is to see and lets gating decide. Reads, and changes nothing.
@@ -39,18 +48,33 @@ export function restoreInputs(
 
 type FlagConfiguration = Pick<Configuration, "killed" | "version">;
 
-/** A whole analysis. Null if evidence cannot be read at the moment: that is no sign of anything, so nothing is decided. */
+/**
+ * A whole analysis. Null if evidence cannot be read at the moment: that is no sign of anything, so nothing is decided.
+ *
+ * @param memory of this attempt, for statistics to grow by what is new instead of being made anew at each look
+ */
 export function look(
   stored: StoredRollout,
   configuration: FlagConfiguration,
   evidence: LookEvidence,
-  now: number,
+  { memory, now }: { readonly memory: AttemptMemory; readonly now: number },
 ): Looked | null {
+  const { rollout } = stored;
   const through = evidence.through();
-  const settled = evidence.cells(armsOf(stored.rollout), { through });
+  const inputs = inputsOf(stored, configuration, evidence, now);
+  const kept = { ...inputs, through, fresh: [] };
   // What a person did to the flag is known without evidence.
-  if (settled === null && configuration.version === stored.rollout.configurationVersion) return null;
-  return decideOn(stored, configuration, { evidence, through, settled: settled ?? [], fresh: [], now });
+  if (configuration.version !== rollout.configurationVersion) {
+    return { ruling: decide({ ...inputs, cells: [] }), inputs: kept };
+  }
+  const remembered = memory.advance(evidence, through, now);
+  if (remembered === null) return null;
+  if (remembered.kind === "cells") {
+    return { ruling: decide({ ...inputs, cells: remembered.cells }), inputs: kept };
+  }
+  const recent = evidence.recentCells(armsOf(rollout)).filter(({ availableAt }) => availableAt <= through);
+  const whole = { ...inputs, cells: recent };
+  return { ruling: ruleOn(whole, judgeStatistics(remembered.statistics, judgementInputs(whole))), inputs: kept };
 }
 
 /**
@@ -81,24 +105,18 @@ export function watch(
   const through = evidence.through();
   const settled = evidence.cells(arms, { through }) ?? [];
   const fresh = evidence.recentCells(arms).filter(({ availableAt }) => availableAt > through);
-  const looked = decideOn(stored, configuration, { evidence, through, settled, fresh, now });
-  return looked.ruling.decision.verdict === "fail" ? looked : null;
+  const inputs = inputsOf(stored, configuration, evidence, now);
+  const ruling = decide({ ...inputs, cells: [...settled, ...fresh] });
+  return ruling.decision.verdict === "fail" ? { ruling, inputs: { ...inputs, through, fresh } } : null;
 }
 
-interface Seen {
-  readonly evidence: LookEvidence;
-  readonly through: number;
-  readonly settled: readonly EvidenceCell[];
-  readonly fresh: readonly EvidenceCell[];
-  readonly now: number;
-}
-
-function decideOn(
+function inputsOf(
   { rollout, latestAnalysis }: StoredRollout,
   { killed, version }: FlagConfiguration,
-  { evidence, through, settled, fresh, now }: Seen,
-): Looked {
-  const inputs: Omit<DecisionInputs, "cells"> = {
+  evidence: LookEvidence,
+  now: number,
+): Omit<DecisionInputs, "cells"> {
+  return {
     kind: "analysis",
     rollout,
     flag: { killed: killed !== null, configurationVersion: version },
@@ -114,5 +132,4 @@ function decideOn(
     },
     now,
   };
-  return { ruling: decide({ ...inputs, cells: [...settled, ...fresh] }), inputs: { ...inputs, through, fresh } };
 }

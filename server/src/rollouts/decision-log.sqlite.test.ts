@@ -132,7 +132,12 @@ describe("GA-218 a replay", () => {
     world.traffic(id, 200);
     world.command(id, "pause", "lunch");
     world.do(world.order(id, "resume"), actor("admin"));
-    world.traffic(id, 30);
+    // From instances that were cut off for a minute.
+    world.evidence.report(world.rollout(id).rollout, "on", { outcomeCount: 70, errorCount: 2 }, 6);
+    world.evidence.report(world.rollout(id).rollout, "off", { outcomeCount: 70 }, 5);
+    world.traffic(id, 60);
+    world.time.jumpWallClock(-25_000);
+    world.traffic(id, 60);
     world.evidence.report(world.rollout(id).rollout, "on", { outcomeCount: 500, errorCount: 500 });
     world.time.advance(2_000);
     expect(world.rollout(id).rollout.state).toBe("rolled_back");
