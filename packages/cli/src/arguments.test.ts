@@ -5,11 +5,15 @@ import {
   collectAssignments,
   collectAttributeConditions,
   collectKeys,
+  collectPercents,
   parseCondition,
   parseCount,
   parseExpiry,
   parseKey,
+  parseMetric,
+  parseNumber,
   parsePercent,
+  parseRate,
   parseSeconds,
   parseSplit,
 } from "./arguments.ts";
@@ -131,4 +135,33 @@ describe("a condition", () => {
     expect(() => collectAttributeConditions("segment:staff")).toThrow(/nest/);
     expect(collectAttributeConditions("a equals b")).toHaveLength(1);
   });
+});
+
+describe("a share", () => {
+  it.each([
+    ["0.01", 0.01],
+    [".5", 0.5],
+    ["1%", 0.01],
+    ["0", 0],
+    ["1", 1],
+  ])("%j is %d", (text, rate) => expect(parseRate(text)).toBe(rate));
+  it.each(["", "2", "-0.1", "101%", "a", "0.1.2"])("is not %j", (text) =>
+    expect(() => parseRate(text)).toThrow(InvalidArgumentError),
+  );
+});
+
+it("percentages of stages come in lists, and again", () => {
+  expect(collectPercents("50%,100", collectPercents("0.5"))).toEqual([0.5, 50, 100]);
+  expect(() => collectPercents("1,,5")).toThrow(InvalidArgumentError);
+});
+
+it("a number is anything finite", () => {
+  expect([parseNumber("-0.5"), parseNumber("1e3")]).toEqual([-0.5, 1000]);
+  for (const text of ["", " ", "x", "Infinity", "NaN"]) expect(() => parseNumber(text)).toThrow(InvalidArgumentError);
+});
+
+it("a metric has the form that plans and SDKs take", () => {
+  expect(parseMetric("lighthouse_score")).toBe("lighthouse_score");
+  for (const text of ["", "Lighthouse", "a-b", "1a", "a/b"])
+    expect(() => parseMetric(text)).toThrow(InvalidArgumentError);
 });

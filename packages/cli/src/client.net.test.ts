@@ -217,3 +217,19 @@ describe("looking for what may not be there", () => {
     expect((await failureOf(client.find("/api/v1/flags/a", flagSchema))).exitCode).toBe(4);
   });
 });
+
+describe("a document that is no JSON", () => {
+  const markdown: Reply = (response) =>
+    response.writeHead(200, { "content-type": "text/markdown" }).end("# Rollout of express\n");
+
+  it("comes as it is, and is asked for again like any other read", async () => {
+    const { client, seen } = await serving(problem(503, "storage_busy"), markdown);
+    expect(await client.text("/report", { format: "md" })).toBe("# Rollout of express\n");
+    expect(seen.map(({ url }) => url)).toEqual(["/report?format=md", "/report?format=md"]);
+  });
+
+  it("is refused with the server's own words", async () => {
+    const { client } = await serving(problem(404, "rollout_not_found"));
+    expect((await failureOf(client.text("/report"))).report.code).toBe("rollout_not_found");
+  });
+});

@@ -39,6 +39,12 @@ describe("exit code 2, and nothing sent", () => {
     ["a file that does not exist", "flag create a --file gone.json"],
     ["an attribute given twice", "evaluate a --attr x=1 --attr x=2"],
     ["the targeting key given twice", "evaluate a --key u-1 --attr key=u-2"],
+    ["an approval that is no percentage", "rollout create a --stages 5,50 --approval soon"],
+    ["a plan beside other options", "rollout create a --plan p.json --bake 5"],
+    ["a rollout that is a path", "rollout status ../x"],
+    ["a metric that cannot be one", "gauge post Score 1"],
+    ["another plan that is not named", "rollout what-if a"],
+    ["a webhook without an address", "webhook create releases"],
     ["an environment that is a path", "flag list --env ../x"],
   ])("for %s", async (_, commandLine) => {
     const { exitCode, out, err } = await running(commandLine);

@@ -5,9 +5,13 @@ import {
   conditionsInWords,
   counted,
   formatAge,
+  formatFigure,
   formatInstant,
   formatMs,
   formatPercent,
+  formatRate,
+  formatSpan,
+  formatTime,
   formatValue,
 } from "./words.ts";
 
@@ -79,4 +83,33 @@ it.each([
 it("a long value is cut to one line", () => {
   expect(formatValue({ a: "b" })).toBe('{"a":"b"}');
   expect(formatValue("x".repeat(100), 10)).toBe('"xxxxxxxx…');
+});
+
+it("figures have three digits that say something, and no exponent", () => {
+  expect([0, 1234.5, 12.345, 0.012345, -3.14159, 1e-7].map(formatFigure)).toEqual([
+    "0",
+    "1235",
+    "12.3",
+    "0.0123",
+    "-3.14",
+    "0.0000001",
+  ]);
+  expect([0.0125, 0.00031, 1].map(formatRate)).toEqual(["1.25 %", "0.031 %", "100 %"]);
+});
+
+it("lengths of time have at most two units", () => {
+  expect([0, 45, 60, 90, 3600, 9000, 86_400, 100_000].map(formatSpan)).toEqual([
+    "0 s",
+    "45 s",
+    "1 min",
+    "1 min 30 s",
+    "1 h",
+    "2 h 30 min",
+    "1 d",
+    "1 d 3 h",
+  ]);
+});
+
+it("a time without its day is that of the instant", () => {
+  expect(formatTime("2026-01-31T08:30:00.123Z")).toBe("08:30:00");
 });

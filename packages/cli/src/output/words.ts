@@ -29,7 +29,8 @@ export function formatRate(rate: number): string {
 export function formatFigure(figure: number): string {
   if (!Number.isFinite(figure) || figure === 0) return String(figure);
   const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(figure))));
-  return String(Number(figure.toFixed(Math.min(12, digits))));
+  const text = figure.toFixed(Math.min(12, digits));
+  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 
 /** A length of time as a person says it: `45 s`, `5 min`, `1 min 30 s`, `2 h 30 min`, `3 d`. */
