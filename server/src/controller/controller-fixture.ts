@@ -133,7 +133,7 @@ function cellOf(
   };
 }
 
-export const OWNER: Actor = { ...actor("operator"), name: "release owner" };
+const OWNER: Actor = { ...actor("operator"), name: "release owner" };
 
 /** As the testkit makes it. */
 type MovableTime = Surroundings["time"] & {

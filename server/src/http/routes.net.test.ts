@@ -347,12 +347,12 @@ describe("segments", () => {
 describe("tokens", () => {
   it("show their secret once, and never again", async () => {
     const created = await under.request("POST", "/api/v1/tokens", {
-      body: { kind: "viewer", name: "a dashboard", environments: ["production"] },
+      body: { kind: "viewer", name: "a dashboard", environments: ["production"], roles: ["SRE"] },
     });
     const { id, secret } = read(created, 201, createTokenResponse);
     expect(created.headers.get("location")).toBe(`/api/v1/tokens/${id}`);
     const self = read(await under.request("GET", "/api/v1/tokens/self", { token: secret }), 200, selfResponse);
-    expect(self).toEqual({ id, kind: "viewer", name: "a dashboard", environments: ["production"] });
+    expect(self).toEqual({ id, kind: "viewer", name: "a dashboard", environments: ["production"], roles: ["SRE"] });
 
     const one = await under.request("GET", `/api/v1/tokens/${id}`);
     expect(read(one, 200, tokenSchema)).toMatchObject({ id, revokedAt: null });
