@@ -1,6 +1,7 @@
 import { booleanFlag, createOrigin, createSdkWorld, NO_SERVER, type SdkWorld } from "@bunting/testkit";
 import { describe, expect, it } from "vitest";
 import { createFlagsOn } from "../create-flags.ts";
+import type { FlagsOptions } from "../options.ts";
 import type { Flags } from "../types.ts";
 
 const ROLLOUT = {
@@ -27,10 +28,10 @@ interface Scene {
   burn(users?: number): void;
 }
 
-function live(entry = flag()): Scene {
+function live(entry = flag(), options: FlagsOptions = {}): Scene {
   const world = createSdkWorld(1, createOrigin([entry]));
   world.serve();
-  const flags = createFlagsOn(world.platform, { url: "https://flags.test", token: "t", cacheFile: false });
+  const flags = createFlagsOn(world.platform, { url: "https://flags.test", token: "t", cacheFile: false, ...options });
   world.time.advance(100);
   const users = Array.from({ length: 200 }, (_, index) => `u-${index}`);
   const canary = users.filter((user) => flags.isEnabled("redis", user));
@@ -95,6 +96,15 @@ describe("TE-45 an open breaker serves control", () => {
     const forced = createFlagsOn(world.platform, { bootstrap: createOrigin([flag()]).ruleset, cacheFile: false });
     for (const user of canary.slice(0, 20)) forced.expose("redis", user).error();
     expect(forced.evaluate("redis", canary[0])).toMatchObject({ variant: "on", detail: "override" });
+  });
+
+  it("and gives way to an override that comes while it is open", () => {
+    const { world, flags, canary, burn } = live(flag(), { overrideFile: "/o.json" });
+    burn();
+    world.files.contents.set("/o.json", '{ "redis": "on" }');
+    world.time.advance(2_000);
+    expect(flags.evaluate("redis", canary[0])).toMatchObject({ variant: "on", detail: "override" });
+    expect(flags.expose("redis", canary[0]).variant).toBe("on");
   });
 
   it("with the server gone, and by outcomes of run() as well", () => {
@@ -198,6 +208,19 @@ describe("TE-48 a breaker belongs to one stage of one attempt", () => {
     expect(variants(flags, canary)).toEqual(new Set(["on"]));
     world.time.advance(40_000);
     expect(flags.status().breakers).toEqual([]);
+  });
+
+  it("and is not opened by outcomes of the stage before, which nobody serves any more", () => {
+    const { world, flags, canary } = live();
+    const early = canary.slice(0, 40).map((user) => flags.expose("redis", user));
+    world.origin.put(flag({ stage: 1 }));
+    world.time.advance(10);
+    const changes: unknown[] = [];
+    flags.on("change", (change) => changes.push(change));
+    for (const exposure of early) exposure.error();
+    world.time.advance(60_000);
+    expect(changes).toEqual([]);
+    expect(world.telemetry.batches.flatMap(({ breakers = [] }) => breakers)).toEqual([]);
   });
 
   it("and is gone when the rollout is rolled back; other edits of the flag leave it open", () => {

@@ -155,6 +155,22 @@ describe("TE-31 evidence belongs to the interval of its exposure, by the server'
     expect(cells()).toMatchObject([{ interval: ahead / 10_000 }]);
   });
 
+  it("which does not begin twice because a heartbeat was a moment late", () => {
+    const { world, node, flags, cells } = live();
+    world.time.advance(10_000 - (Math.floor(world.time.clock.now()) % 10_000) + 2);
+    flags.isEnabled("redis", "a");
+    const { revision, checksum } = world.origin.ruleset;
+    const sentAt = Math.floor(world.time.clock.now()) - 40;
+    for (const connection of node.connections) {
+      connection.send({ type: "heartbeat", revision, checksum, ackHoldMs: 20, sentAt });
+    }
+    world.time.advance(1);
+    flags.isEnabled("redis", "a");
+    world.time.advance(6_000);
+    expect(sum(cells(), "exposureCount")).toBe(2);
+    expect(sum(cells(), "unitCount")).toBe(1);
+  });
+
   it("so an outcome that comes three minutes later is charged to when the flag was read", () => {
     const { world, flags, cells } = live();
     const exposure = flags.expose("redis", "a");
