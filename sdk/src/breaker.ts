@@ -36,7 +36,7 @@ export const CLOSED: BreakerState = { name: "closed" };
 
 const FIRST_WAIT_MS = 30_000;
 const LONGEST_WAIT_MS = 10 * 60_000;
-export const TRIAL_MS = 10_000;
+const TRIAL_MS = 10_000;
 const BETWEEN_PROBES_MS = 1_000;
 
 /** The state after an event; the very same one where the event changes nothing. */

@@ -55,7 +55,7 @@ export function prerequisiteDecision(program: Program, index: number): Decision 
   return pack(program.off, FIRST_RULE_CAUSE + program.rules.length + index);
 }
 
-export function serveDecision(serve: CompiledServe, subject: Subject, hasher: Hasher): Decision {
+function serveDecision(serve: CompiledServe, subject: Subject, hasher: Hasher): Decision {
   return serve.split === null ? serve.decision : decideSplit(serve.split, subject, hasher);
 }
 

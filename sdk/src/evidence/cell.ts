@@ -19,7 +19,7 @@ const FAILED_UNITS = 3;
 const GROUP_SLOTS = 4;
 
 /** Puts a unit into its group. Units are mixed with the rollout's salt beforehand. */
-export function groupOf(unit: number): number {
+function groupOf(unit: number): number {
   return unit & (EVIDENCE_GROUPS - 1);
 }
 

@@ -1,4 +1,4 @@
-import type { BreakerReport, RulesetRollout } from "@bunting/contracts";
+import type { RulesetRollout } from "@bunting/contracts";
 import { type CompiledFlag, causeOf, type Decision, finalise, variantIndexOf } from "@bunting/engine";
 import { type ArmIndex, CANARY, CONTROL } from "../breaker.ts";
 import type { BreakerShell } from "./breaker-shell.ts";
@@ -102,8 +102,6 @@ export class LiveRollout {
     );
   }
 }
-
-export type BreakerNotice = Omit<BreakerReport, "interval" | "rollout" | "attempt">;
 
 /** A live rollout's scope within one compiled flag: which of its decisions are evidence, and of what. */
 export class Scope {
