@@ -65,7 +65,7 @@ function withoutInputs({ inputs: _inputs, ...recorded }: DecisionRecord): Record
 
 const DIFFERENCES_SHOWN = 20;
 
-export function renderReplay(
+function renderReplay(
   recorded: Recorded,
   { same, comparison, differences, recordedEngine }: Replay,
   theme: Theme,

@@ -92,7 +92,7 @@ function otherPlan(document: Record<string, unknown>, { canary, control, scope }
 const TITLE_WIDTH = 12;
 const WIDEST = 72;
 
-export function renderWhatIf({ real, other }: Compared, lengthSeconds: number, theme: Theme): string {
+function renderWhatIf({ real, other }: Compared, lengthSeconds: number, theme: Theme): string {
   const width = Math.max(20, Math.min(WIDEST, theme.columns - TITLE_WIDTH - 4));
   const line = (title: string, course: readonly ShareChange[]): string[] => [
     `${theme.paint("strong", title.padEnd(TITLE_WIDTH))}${timelineBar(course, { lengthSeconds, width }, theme)}`,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { PLAIN, sampleRollout, sampleVerdict } from "../test-world.ts";
-import { guardrailInWords, renderGuardrails } from "./guardrails.ts";
+import { renderGuardrails } from "./guardrails.ts";
 
 const { plan } = sampleRollout();
 const latency = sampleVerdict({
@@ -53,16 +53,14 @@ describe("guardrails", () => {
         { source: "prometheus", query: "up", min: 1 },
       ],
     } as unknown as typeof plan;
-    const figure = (id: string): string =>
-      guardrailInWords(sampleVerdict({ id, canary: 0.5, control: null, rateRatio: null }), named);
-    expect(figure("errors")).toBe("errors 50 %");
-    expect(figure("conversion")).toBe("conversion 50 %");
-    expect(figure("conversion-2")).toBe("conversion-2 50 %");
-    expect(figure("lighthouse")).toBe("lighthouse 0.5");
-    expect(figure("prometheus-1")).toBe("prometheus-1 0.5");
-  });
-
-  it("are one phrase in a line of text", () => {
-    expect(guardrailInWords(sampleVerdict(), plan)).toBe("error_rate 0.42 % against 0.4 % (0.7x to 1.6x)");
+    const figure = (id: string): string | undefined => {
+      const verdict = sampleVerdict({ id, canary: 0.5, control: null, rateRatio: null });
+      return renderGuardrails([verdict], named, PLAIN).split("\n")[1]?.replaceAll(/ +/g, " ");
+    };
+    expect(figure("errors")).toBe("✓ errors 50 % –");
+    expect(figure("conversion")).toBe("✓ conversion 50 % –");
+    expect(figure("conversion-2")).toBe("✓ conversion-2 50 % –");
+    expect(figure("lighthouse")).toBe("✓ lighthouse 0.5 –");
+    expect(figure("prometheus-1")).toBe("✓ prometheus-1 0.5 –");
   });
 });

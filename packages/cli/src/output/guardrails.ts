@@ -52,16 +52,6 @@ export function renderGuardrails(
   ].join("\n");
 }
 
-/** For a line of plain text: `error_rate 2.1 % against 0.4 % (3.1x to 8.2x)`. */
-export function guardrailInWords(verdict: GuardrailVerdict, plan: Pick<RolloutPlan, "guardrails" | "stages">): string {
-  const { id, canary, control, rateRatio } = verdict;
-  const unit = unitOf(id, plan);
-  const against = control === null ? "" : ` against ${figure(control, unit)}`;
-  const between = rateRatio && rateRatio.low !== null && rateRatio.high !== null;
-  const ratio = between ? ` (${formatFigure(rateRatio.low ?? 0)}x to ${formatFigure(rateRatio.high ?? 0)}x)` : "";
-  return `${id} ${figure(canary, unit)}${against}${ratio}`;
-}
-
 type Unit = "rate" | "ms" | "plain";
 
 /** A guardrail without an id is called after its metric, or `prometheus-1`; a second one of a name has `-2` behind it. */
