@@ -445,6 +445,16 @@ describe("ST-10 the welcome says what follows, and it follows", () => {
     ).toEqual(followed);
   });
 
+  it("says what time it is, because evidence is placed by the server's clock (TE-31)", () => {
+    const { join, passTime } = setUp(1);
+    const [first] = messagesOf(join(null).wire);
+    passTime(2_500);
+    const [second] = messagesOf(join(null).wire);
+    const sentAt = (message: ServerMessage | undefined): number =>
+      message?.type === "welcome" ? (message.sentAt ?? Number.NaN) : Number.NaN;
+    expect(sentAt(second) - sentAt(first)).toBe(2_500);
+  });
+
   it("reads what memory no longer holds from the ledger, and gives a snapshot where that is cut too", () => {
     const { history, join } = setUp(40);
     history.base = 39;

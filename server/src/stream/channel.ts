@@ -412,6 +412,7 @@ export class Channel {
       heartbeatMs: options.heartbeatMs,
       ackHoldMs: this.#ackHoldMs(),
       node,
+      sentAt: clock.now(),
     });
   }
 
