@@ -141,7 +141,7 @@ export function createServer(deps: ServerDeps): Server {
   segmentRoutes(app, slice);
   tokenRoutes(app, slice);
   webhookRoutes(app, slice);
-  auditRoutes(app, slice);
+  auditRoutes(app, { ...slice, scheduler });
   exportRoutes(app, slice);
   sdkRoutes(app, slice);
   opsRoutes(app, { readiness, registry, metricsAreOpen: config.metricsOpen });

@@ -3,10 +3,17 @@ import { badCursor, decodeCursor, encodeCursor } from "../http/cursor.ts";
 import { AUDIT_ENTRY, AUDIT_VERIFICATION, pageOf } from "../http/examples.ts";
 import type { Router } from "../http/route.ts";
 import type { AuditFilter, Ledger } from "../ledger/ledger.ts";
+import { inTurns } from "../platform/in-turns.ts";
+import type { Scheduler } from "../ports.ts";
 
 const tag = "audit";
 
-export function auditRoutes(router: Router, { ledger }: { ledger: Pick<Ledger, "audit" | "verify"> }): void {
+interface AuditDeps {
+  readonly ledger: Pick<Ledger, "audit" | "verifyInSteps">;
+  readonly scheduler: Pick<Scheduler, "soon">;
+}
+
+export function auditRoutes(router: Router, { ledger, scheduler }: AuditDeps): void {
   router.add(
     {
       method: "get",
@@ -51,7 +58,7 @@ export function auditRoutes(router: Router, { ledger }: { ledger: Pick<Ledger, "
       access: "verify_audit",
       success: { status: 200, description: "The result.", schema: auditVerification, example: AUDIT_VERIFICATION },
     },
-    () => ({ status: 200, body: ledger.verify() }),
+    async () => ({ status: 200, body: await inTurns(ledger.verifyInSteps(), scheduler) }),
   );
 }
 

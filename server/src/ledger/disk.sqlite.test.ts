@@ -104,7 +104,7 @@ class FailingStore implements Store {
   findResponse: Store["findResponse"] = (token, key) => this.#store.findResponse(token, key);
   readAudit: Store["readAudit"] = (filter) => this.#store.readAudit(filter);
   readDecisions: Store["readDecisions"] = (filter) => this.#store.readDecisions(filter);
-  verify: Store["verify"] = (onProgress) => this.#store.verify(onProgress);
+  verify: Store["verify"] = () => this.#store.verify();
   saveTokenUses: Store["saveTokenUses"] = (uses) => this.#store.saveTokenUses(uses);
   backup: Store["backup"] = (file) => this.#store.backup(file);
   maintain: Store["maintain"] = () => this.#store.maintain();

@@ -57,7 +57,10 @@ export interface Ledger {
   reportAhead(environment: EnvironmentKey, revision: number): boolean;
   audit(filter: AuditFilter): readonly AuditEntry[];
   decisions(filter: DecisionFilter): readonly DecisionRecord[];
-  verify(onProgress?: (done: number, total: number) => void): AuditVerification;
+  /** Reads all there is, and stops writing if stored documents are damaged. At once: for whoever serves nobody meanwhile. */
+  verify(): AuditVerification;
+  /** The same in steps of a few ms, which yield the audit entries done. Between them anything may be committed. */
+  verifyInSteps(): Generator<number, AuditVerification>;
   /** Remembers that a token was used, to the minute, outside the flag transaction. */
   touchToken(id: string, now: number): void;
   /** Copies the live database to `file`, verified. */

@@ -228,6 +228,48 @@ describe("R11 several editors of one version", () => {
   });
 });
 
+describe("R39 a verification that takes its time", () => {
+  const ROUNDS = 260; // Two entries each: more than one page of the audit.
+  beforeEach(() => {
+    for (let round = 0; round < ROUNDS; round++) {
+      run(createFlag(`flag-${round}`));
+      run(killOf(`flag-${round}`));
+    }
+  });
+
+  it("is not disturbed by what is committed between its steps", () => {
+    const steps = ledger.verifyInSteps();
+    let rounds = 0;
+    for (let step = steps.next(); ; step = steps.next()) {
+      if (step.done) {
+        expect(step.value).toMatchObject({ intact: true, brokenAt: null, damagedRows: [] });
+        // The chain is compared at its last step: what was committed until then is in it.
+        expect(step.value.entries).toBe(ledger.verify().entries);
+        break;
+      }
+      // What it has read already, what it is about to read, and what is new.
+      run(restoreOf(`flag-${rounds}`));
+      run(restoreOf(`flag-${ROUNDS - 1 - rounds}`));
+      run(createFlag(`meanwhile-${rounds}`));
+      rounds += 1;
+    }
+    expect(rounds).toBeGreaterThan(10);
+  });
+
+  it("is the same as one without interruptions when nothing is committed", () => {
+    const steps = ledger.verifyInSteps();
+    const done: number[] = [];
+    for (let step = steps.next(); ; step = steps.next()) {
+      if (step.done) {
+        expect(step.value).toEqual(ledger.verify());
+        expect(done.every((count, index) => index === 0 || count >= (done[index - 1] ?? 0))).toBe(true);
+        return;
+      }
+      done.push(step.value);
+    }
+  });
+});
+
 describe("GV-01 permission is checked where the change is committed", () => {
   const inEnvironment = (environment: EnvironmentKey): Command[] => [
     { type: "archive_environment", environment },

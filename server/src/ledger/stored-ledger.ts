@@ -202,8 +202,16 @@ export class StoredLedger implements Ledger {
     return this.#parts.store.readDecisions(filter);
   }
 
-  verify(onProgress?: (done: number, total: number) => void): AuditVerification {
-    const verification = this.#parts.store.verify(onProgress);
+  verify(): AuditVerification {
+    const steps = this.verifyInSteps();
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done) return value;
+    }
+  }
+
+  *verifyInSteps(): Generator<number, AuditVerification> {
+    const verification = yield* this.#parts.store.verify();
     if (verification.damagedRows.length > 0)
       this.#stopWriting("Stored documents are damaged.", verification.damagedRows);
     if (verification.brokenAt !== null) {

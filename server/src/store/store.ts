@@ -37,8 +37,11 @@ export interface Store {
   readDecisions(filter: DecisionFilter): readonly DecisionRecord[];
   /** Filled by `commit`, moved along by whoever delivers. */
   readonly outbox: Outbox;
-  /** Reads all there is and reports instead of throwing. */
-  verify(onProgress?: (done: number, total: number) => void): AuditVerification;
+  /**
+   * Reads all there is and reports instead of throwing. In steps, each a few ms, that yield the audit entries done; anything
+   * may be committed between them.
+   */
+  verify(): Generator<number, AuditVerification>;
   /** Token ids with the Unix ms of their last use. Not part of any transaction, and not worth waiting for the disk. */
   saveTokenUses(uses: ReadonlyMap<string, number>): void;
   /** Copies what is committed to `file` while the store stays in use. The copy is verified before it gets this name. */

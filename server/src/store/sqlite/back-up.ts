@@ -54,7 +54,7 @@ async function proveBackup(file: string): Promise<void> {
 
 /** The live server goes on between the steps. */
 async function verifyInSteps(queries: Queries, meta: Meta): Promise<AuditVerification> {
-  const steps = verifyDatabase(queries, meta);
+  const steps = verifyDatabase(queries, () => meta);
   for (let step = steps.next(); ; step = steps.next()) {
     if (step.done) return step.value;
     await setImmediate();

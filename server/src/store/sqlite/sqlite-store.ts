@@ -13,7 +13,7 @@ import { type Meta, readMeta, writeMeta } from "./meta.ts";
 import { Queries } from "./queries.ts";
 import { addToDigest, rowChecksum, sameChecksum, subtractFromDigest } from "./row-checksum.ts";
 import { SqliteOutbox } from "./sqlite-outbox.ts";
-import { verifyAtOnce } from "./verify.ts";
+import { verifyDatabase } from "./verify.ts";
 
 /** Answers to repeatable requests are kept this long, then dropped a few at a time. */
 const RESPONSES_DROPPED_AT_ONCE = 100;
@@ -96,8 +96,13 @@ export class SqliteStore implements Store {
     });
   }
 
-  verify(onProgress?: (done: number, total: number) => void): AuditVerification {
-    return guard(() => verifyAtOnce(this.#queries, this.#meta, onProgress));
+  *verify(): Generator<number, AuditVerification> {
+    const steps = verifyDatabase(this.#queries, () => this.#meta);
+    for (;;) {
+      const step = guard(() => steps.next());
+      if (step.done) return step.value;
+      yield step.value;
+    }
   }
 
   saveTokenUses(uses: ReadonlyMap<string, number>): void {

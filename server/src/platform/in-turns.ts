@@ -1,0 +1,17 @@
+import type { Scheduler } from "../ports.ts";
+
+/** Runs long work step by step: what else the process has to do goes on in between. */
+export function inTurns<Result>(steps: Generator<unknown, Result>, { soon }: Pick<Scheduler, "soon">): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const step = (): void => {
+      try {
+        const { done, value } = steps.next();
+        if (done) resolve(value);
+        else soon(step);
+      } catch (error) {
+        reject(error);
+      }
+    };
+    step();
+  });
+}
