@@ -7,16 +7,23 @@ import {
   type ConfigurationView,
   configurationView,
   createdToken,
+  decision,
+  delivery,
   environment,
   evaluationResult,
   exportResponse,
   flag,
   flagChange,
+  gaugeValue,
   instance,
   receipt,
+  rolloutChange,
+  rolloutReport,
+  rolloutView,
   segment,
   token,
   traceStep,
+  webhookWithSecret,
 } from "@bunting/contracts";
 import {
   openStreamClient,
@@ -77,6 +84,12 @@ const at = <Shape>(key: string, schema: { parse(value: unknown): Shape }) => ({
 const listOf = <Shape>(schema: { parse(value: unknown): Shape }) => ({
   parse: (value: unknown) => (value as unknown[]).map((each) => schema.parse(each)),
 });
+
+const rolloutAndDecisions = { parse: (value: unknown) => ({ rollout: at("rollout", rolloutView).parse(value) }) };
+const shownConfiguration = at("environments", {
+  parse: (value: unknown) => at("configuration", configurationView).parse((value as unknown[])[0]),
+});
+const replayed = { parse: (value: unknown) => value as { readonly same: boolean; readonly comparison: string } };
 
 /** Applications on the stream, each with an SDK's manners. */
 async function connect(names: readonly string[]): Promise<StreamClient[]> {
@@ -436,6 +449,83 @@ describe("audit and export", () => {
     const { exportedAt, ...same } = exportResponse.parse(JSON.parse(readFileSync(file, "utf8")));
     expect(same).toEqual({ ...exported, exportedAt: undefined });
     expect(exportedAt >= exported.exportedAt).toBe(true);
+  });
+});
+
+describe("a rollout", () => {
+  const flagKey = "rolled-out";
+  const rollout = (words: string) => `rollout ${words} --env production`;
+
+  it("is planned, ticked, started with proof, watched, and rolled back to what was before", async () => {
+    await answered(`flag create ${flagKey}`, flag);
+    await connect(["ro-1"]);
+    const plan = "--stages 5,100 --bake 10 --interval 5 --approval 5 --check Dashboards --max-error-rate 1%";
+    const planned = await answered(rollout(`create ${flagKey} ${plan}`), rolloutView);
+    expect(planned).toMatchObject({ state: "pending", plan: { guardrails: [{ metric: "error_rate", max: 0.01 }] } });
+    expect(await bunting(rollout(`start ${flagKey}`))).toMatchObject({
+      exitCode: 1,
+      err: expect.stringMatching(/Dashboards/),
+    });
+    await answered(rollout(`tick ${flagKey} Dashboards`), rolloutView);
+
+    const started = await answered(rollout(`start ${flagKey} --comment go`), rolloutChange);
+    expect(started).toMatchObject({ rollout: { state: "running", percent: 5 }, decision: { action: "start" } });
+    const { rollout: seen } = await answered(rollout(`status ${flagKey}`), rolloutAndDecisions);
+    expect(seen.nextStep?.step).toBe("promote");
+    expect(await answered("rollout list", at("items", listOf(rolloutView)))).toHaveLength(1);
+
+    const watching = bunting(rollout(`watch ${flagKey} --every 0.2`));
+    const rolledBack = await answered(rollout(`rollback ${flagKey} --comment drill`), rolloutChange);
+    expect(rolledBack.rollout).toMatchObject({ state: "rolled_back", percent: 0 });
+    const watched = await watching;
+    expect(watched.exitCode).toBe(1);
+    expect(watched.err).toMatch(/not_completed/);
+    const { fallthrough } = await answered(`flag show ${flagKey} --env production`, shownConfiguration);
+    expect(fallthrough).toEqual(planned.formerServe ?? { split: { on: 0, off: 100 } });
+  });
+
+  it("has a log of which every decision replays, byte for byte, and a report", async () => {
+    const decided = await answered(rollout(`decisions ${flagKey} --all`), at("items", listOf(decision)));
+    expect(decided.map(({ action }) => action)).toEqual(expect.arrayContaining(["start", "rollback"]));
+    for (const { id } of decided) {
+      const { same, comparison } = await answered(`replay ${id}`, at("replay", replayed));
+      expect({ id, same, comparison }).toEqual({ id, same: true, comparison: "bytes" });
+    }
+    await answered(rollout(`report ${flagKey}`), rolloutReport);
+    expect((await bunting(rollout(`report ${flagKey}`))).out).toMatch(/^# /);
+    const other = path.join(folder, "other.json");
+    writeFileSync(other, JSON.stringify({ stages: [{ percent: 5 }] }));
+    expect((await bunting(rollout(`what-if ${flagKey} --plan ${other}`))).out).toMatch(/^as it was [\s\S]*other plan /);
+  });
+
+  it("begins anew with a retry, and is called off", async () => {
+    expect(await answered(rollout(`retry ${flagKey}`), rolloutChange)).toMatchObject({ rollout: { attempt: 2 } });
+    expect(await answered(rollout(`abort ${flagKey}`), rolloutChange)).toMatchObject({ rollout: { state: "aborted" } });
+  });
+});
+
+describe("figures from outside, and whom to tell", () => {
+  it("a gauge is posted", async () => {
+    expect(await answered("gauge post lighthouse 93 --env production", gaugeValue)).toMatchObject({ value: 93 });
+  });
+
+  it("a webhook is created from a file, listed without its address, and deleted", async () => {
+    const file = path.join(folder, "address.txt");
+    writeFileSync(file, "https://hooks.example.com/services/very-secret\n");
+    const created = await answered(`webhook create releases --url-file ${file} --format slack`, webhookWithSecret);
+    expect(created.secret).toBeDefined();
+    const listed = await bunting("webhook list");
+    expect(listed.out).toContain("https://hooks.example.com");
+    expect(listed.out).not.toContain("very-secret");
+    expect(await answered("webhook deliveries releases", at("items", listOf(delivery)))).toEqual([]);
+    expect((await bunting("webhook delete releases --yes")).exitCode).toBe(0);
+    expect((await bunting("webhook delete releases --yes")).exitCode).toBe(1);
+  });
+
+  it("a token says what its holder may sign for", async () => {
+    expect(await answered("token create ana --kind operator --role PO,SRE", createdToken)).toMatchObject({
+      roles: ["PO", "SRE"],
+    });
   });
 });
 
