@@ -24,11 +24,18 @@ import { newRequestId } from "./http/middleware/request-id.ts";
 import { openApiDocument } from "./http/openapi.ts";
 import type { FirstRun } from "./ledger/first-run.ts";
 import { openLedger } from "./ledger/open-ledger.ts";
+import { type DiskSpace, watchDisk } from "./ops/disk.ts";
 import { createLogger } from "./ops/log.ts";
 import { createMetrics, observeServer } from "./ops/metrics.ts";
 import { decideReadiness, type Readiness } from "./ops/readiness.ts";
 import { opsRoutes } from "./ops/routes.ts";
-import { createNodeClock, createNodeRandom, createNodeScheduler, nameOfProcess } from "./platform/node.ts";
+import {
+  createNodeClock,
+  createNodeRandom,
+  createNodeScheduler,
+  nameOfProcess,
+  readDiskSpace,
+} from "./platform/node.ts";
 import type { Clock, Logger, Random, Scheduler } from "./ports.ts";
 import { receiptRoutes } from "./receipts/routes.ts";
 import { liveRollouts } from "./rollouts/rollout.ts";
@@ -68,6 +75,8 @@ export interface ServerDeps {
   /** Name of this process: SDKs and logs say it. */
   readonly node: string;
   readonly stream?: Partial<StreamOptions>;
+  /** Of the volume that holds a folder. @default the real one's */
+  readonly diskSpace?: (folder: string) => DiskSpace | undefined;
   /** How names become addresses, for the requests of the server's own. @default the system's */
   readonly resolve?: Resolve;
 }
@@ -119,9 +128,16 @@ export function createServer(deps: ServerDeps): Server {
   const deliverer = new Deliverer({ ...deps, ledger, box, outgoing, metrics: createWebhookMetrics(registry) });
   observeOutbox(registry, ledger.outbox, () => clock.now());
   const lag = createLagMeter(clock, scheduler);
+  const { diskSpace = readDiskSpace } = deps;
+  const disk = watchDisk({ read: () => diskSpace(dataDir), scheduler, logger, registry });
   let closing: Promise<void> | undefined;
   const readiness = () =>
-    decideReadiness({ isDraining: closing !== undefined, readOnly: ledger.readOnly, lagMs: lag.lagMs });
+    decideReadiness({
+      isDraining: closing !== undefined,
+      readOnly: ledger.readOnly,
+      lagMs: lag.lagMs,
+      isLowOnSpace: disk.isLow,
+    });
 
   const metrics = createMetrics(registry);
   observeServer(registry, { ledger, lagMs: () => lag.lagMs, isReady: () => readiness().status === "ready" });
@@ -163,6 +179,7 @@ export function createServer(deps: ServerDeps): Server {
     hub.close();
     await stopped;
     lag.stop();
+    disk.stop();
     await deliverer.close();
     telemetry.close();
     ledger.close();

@@ -228,6 +228,15 @@ describe("R11 several editors of one version", () => {
   });
 });
 
+describe("R39 the head of the audit", () => {
+  it("is in the log each hour, for a place that whoever rewrites the database does not reach", () => {
+    run(createFlag("redis"));
+    time.advance(60 * 60_000);
+    const { entries, head } = ledger.verify();
+    expect(folder.lines).toContainEqual({ level: "info", fields: { entries, head }, message: "audit head" });
+  });
+});
+
 describe("R39 a verification that takes its time", () => {
   const ROUNDS = 260; // Two entries each: more than one page of the audit.
   beforeEach(() => {

@@ -59,6 +59,7 @@ const HEAD_INTERVAL_MS = 5_000;
 /** 119 bits. */
 const NOTIFICATION_ID_CHARACTERS = 20;
 const MAINTENANCE_INTERVAL_MS = 60_000;
+const AUDIT_HEAD_INTERVAL_MS = 60 * 60_000;
 const AHEAD_INTERVAL_MS = 60_000;
 /** A session that claims to be further ahead than this is wrong about itself. */
 const BELIEVABLE_LEAD = 1_000_000_000;
@@ -114,6 +115,7 @@ export class StoredLedger implements Ledger {
     this.#timers = [
       parts.scheduler.every(HEAD_INTERVAL_MS, () => this.#rest()),
       parts.scheduler.every(MAINTENANCE_INTERVAL_MS, () => this.#maintain()),
+      parts.scheduler.every(AUDIT_HEAD_INTERVAL_MS, () => this.#logAuditHead()),
     ];
   }
 
@@ -492,6 +494,11 @@ export class StoredLedger implements Ledger {
       else if (error.kind === "full") this.#enterFullDisk();
       else this.#stopWriting(error.message, error.cause);
     }
+  }
+
+  /** A log that is kept elsewhere then shows whether the whole audit was written anew. */
+  #logAuditHead(): void {
+    this.#parts.logger.info({ entries: this.#chain.count, head: this.#chain.hash }, "audit head");
   }
 
   /** When a token was last used is worth knowing, but not worth failing for. */

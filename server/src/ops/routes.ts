@@ -7,7 +7,7 @@ const tag = "operations";
 
 const health = z.object({ status: z.literal("ok") }).meta({ id: "Health" });
 const readinessSchema = z
-  .object({ status: z.enum(["ready", "not_ready"]), reason: z.string().optional() })
+  .object({ status: z.enum(["ready", "not_ready"]), reason: z.string().optional(), warning: z.string().optional() })
   .meta({ id: "Readiness" });
 
 interface OpsDeps {
@@ -41,7 +41,8 @@ export function opsRoutes(router: Router, { readiness, registry, metricsAreOpen 
       summary: "Whether new traffic should come here",
       description:
         "503 with a `reason` while the server drains, its disk refuses writes, or its event loop lags: `draining`, " +
-        "`storage_read_only`, `storage_full`, `overloaded`.",
+        "`storage_read_only`, `storage_full`, `overloaded`. 200 with the `warning` `disk_low` while the volume of the data " +
+        "folder has less than 10 % free.",
       access: "open",
       success: { status: 200, description: "It should.", schema: readinessSchema, example: { status: "ready" } },
     },

@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { statfsSync } from "node:fs";
 import { hostname } from "node:os";
+import type { DiskSpace } from "../ops/disk.ts";
 import type { Clock, Random, Scheduler } from "../ports.ts";
 
 /** The real world. Chosen in main.ts; tests take the simulated twins. */
@@ -32,4 +34,14 @@ export function createNodeRandom(): Random {
 /** Tells the restarts and neighbours of a server apart. */
 export function nameOfProcess(random: Random): string {
   return `${hostname()}-${Buffer.from(random.bytes(3)).toString("hex")}`;
+}
+
+/** Undefined where the system does not say. */
+export function readDiskSpace(folder: string): DiskSpace | undefined {
+  try {
+    const { bavail, blocks, bsize } = statfsSync(folder);
+    return { free: bavail * bsize, total: blocks * bsize };
+  } catch {
+    return undefined;
+  }
 }
