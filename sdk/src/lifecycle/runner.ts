@@ -277,6 +277,9 @@ class ClientRunner implements Runner {
       telemetryRefused: (sequence) => {
         if (isCurrent()) this.flusher.refused(sequence);
       },
+      telemetryDelayed: (retryAfterMs) => {
+        if (isCurrent()) this.flusher.delayed(retryAfterMs);
+      },
       report: (code, message) => this.report(code, message),
       counted: (what) => {
         this.counted[what] += 1;

@@ -40,6 +40,8 @@ export interface StreamHost {
   confirmed(): void;
   telemetryAcknowledged(sequence: number, nextMs: number | undefined): void;
   telemetryRefused(sequence: number): void;
+  /** The batch in flight came too soon: it was neither taken nor refused. */
+  telemetryDelayed(retryAfterMs: number): void;
   /** Something to show in `status()`. */
   report(code: string, message: string): void;
   counted(what: "resyncs" | "malformed" | "refused"): void;
@@ -217,6 +219,7 @@ class Conversation implements Stream {
   private takeError({ code, message, fatal, retryAfterMs, sequence }: Extract<ServerMessage, { type: "error" }>): void {
     this.host.report(code, message);
     if (sequence !== undefined) this.host.telemetryRefused(sequence);
+    else if (!fatal && code === "message_rate" && retryAfterMs !== undefined) this.host.telemetryDelayed(retryAfterMs);
     if (fatal) this.retryAfterMs = retryAfterMs;
   }
 

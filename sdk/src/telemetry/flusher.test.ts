@@ -59,6 +59,22 @@ describe("LC-60 exposures are counted by flag and variant", () => {
 });
 
 describe("LC-61, TE-14 one batch is in flight until it is acknowledged", () => {
+  it("is sent again when the server says that it came too soon (TE-11)", () => {
+    const { world, node, flags } = live();
+    world.network.fate = (from, text) => (from === "client" && text.includes('"telemetry"') ? "drop" : "deliver");
+    evaluate(flags, 3);
+    world.time.advance(60_100);
+    world.network.fate = () => "deliver";
+    for (const connection of node.connections) {
+      connection.send({ type: "error", code: "message_rate", message: "", fatal: false, retryAfterMs: 4_000 });
+    }
+    world.time.advance(3_900);
+    expect(world.telemetry.batches).toEqual([]);
+    world.time.advance(200);
+    expect(world.telemetry.total).toBe(3);
+    expect(flags.status().counters.pending).toBe(0);
+  });
+
   it("is sent again on the next connection, and merged once", () => {
     const { world, node, flags } = live();
     world.network.fate = (from, text) => (from === "server" && text.includes("telemetry_ack") ? "drop" : "deliver");

@@ -43,6 +43,8 @@ export interface Flusher {
   acknowledged(sequence: number, nextMs: number | undefined): void;
   /** The server will never take this batch, and has recorded so. */
   refused(sequence: number): void;
+  /** The server takes this batch, but not before that time (TE-11). */
+  delayed(retryAfterMs: number): void;
   /** Calls back once all that is counted now is acknowledged, or nothing can be sent, or 2 s are over. */
   flush(done: () => void): void;
   stop(): void;
@@ -137,6 +139,11 @@ class BatchFlusher implements Flusher {
     if (this.batch === null || this.batch.sequence !== sequence) return;
     this.host.source.giveUp(this.batch.report);
     this.settle(sequence);
+  }
+
+  delayed(retryAfterMs: number): void {
+    if (this.batch === null) return;
+    this.timers.set("resend", Math.min(retryAfterMs, MOST_INTERVAL_MS), () => this.resend());
   }
 
   flush(done: () => void): void {
