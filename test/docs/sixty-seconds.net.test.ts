@@ -43,7 +43,9 @@ async function typed(commands: string): Promise<Child> {
     args: ["-euc", program.replaceAll("4242", String(server.port))],
     env: {
       PATH: process.env.PATH,
-      HOME: clone,
+      // The user's own: should dependencies have changed since the last install, it must find the store it is linked to.
+      HOME: process.env.HOME,
+      XDG_CACHE_HOME: clone,
       BUNTING_URL: server.url,
       BUNTING_DATA_DIR: server.dataFolder,
     },
