@@ -6,6 +6,8 @@ export interface ChangeReceipt {
   readonly connected: number;
   readonly applied: number;
   readonly complete: boolean;
+  /** Who was connected at the commit and has not applied it. */
+  readonly pending: readonly { readonly instance: string; readonly connected: boolean }[];
   readonly latencyMs: { readonly p50: number; readonly p99: number; readonly max: number } | null;
 }
 

@@ -65,11 +65,16 @@ export async function kill(stage: Stage): Promise<void> {
 /** A receipt as a claim: everyone has applied it. */
 export function proof({ fleet, claim }: Stage, receipt: ChangeReceipt): void {
   const size = fleet.flags.length;
-  const { applied, revision, complete, latencyMs } = receipt;
+  const { applied, connected, revision, complete, latencyMs, pending } = receipt;
   const figures = latencyMs
     ? `, p50 ${duration(latencyMs.p50)}, p99 ${duration(latencyMs.p99)}, max ${duration(latencyMs.max)}`
     : "";
-  claim(complete && applied === size, `${applied}/${size} instances applied revision ${revision}${figures}`);
+  const missing = pending.map(({ instance, connected: isThere }) => `${instance}${isThere ? "" : ", gone"}`);
+  const whoMisses = complete ? "" : `; of ${connected} connected these did not: ${missing.join("; ")}`;
+  claim(
+    complete && applied === size,
+    `${applied}/${size} instances applied revision ${revision}${figures}${whoMisses}`,
+  );
 }
 
 async function watch({ traffic, screen, secondsPerStep }: Stage, configured: number): Promise<void> {
