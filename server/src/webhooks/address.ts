@@ -48,12 +48,12 @@ export function isPublicAddress(text: string): boolean {
 const GLOBAL_UNICAST = ipaddr.parseCIDR("2000::/3");
 
 /** The host without the brackets of IPv6. */
-export function hostOf({ hostname }: URL): string {
+function hostOf({ hostname }: URL): string {
   return hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
 }
 
 /** `example.com:443`, `[::1]:9090`: as `URL` writes it, with the port always there. */
-export function hostAndPort({ hostname, port, protocol }: URL): string {
+function hostAndPort({ hostname, port, protocol }: URL): string {
   return `${hostname}:${port || (protocol === "https:" ? "443" : "80")}`;
 }
 
