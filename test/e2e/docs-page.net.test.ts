@@ -42,9 +42,9 @@ function open(url: string): { readonly page: string; readonly console: readonly 
 
 describe.skipIf(browser === undefined)(`the API's page in a real browser${lacking}`, () => {
   it("shows every operation, and nothing of it fails: no script, no style, no rule of the content security policy", async () => {
+    const { paths } = (await (await fetch(`${server.url}/openapi.json`)).json()) as { paths: Record<string, object> };
     const { page, console } = open(`${server.url}/docs`);
     expect(console).toEqual([]);
-    const { paths } = (await (await fetch(`${server.url}/openapi.json`)).json()) as { paths: Record<string, object> };
     const shown = new Set([...page.matchAll(/data-path="([^"]+)"/g)].map(([, at]) => at));
     expect(Object.keys(paths).filter((at) => !shown.has(at))).toEqual([]);
   });
