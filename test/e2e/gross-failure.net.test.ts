@@ -38,7 +38,8 @@ describe("a canary that fails every request", () => {
     for (const service of services) {
       const appliedAt = service.events("applied").find((applied) => applied.revision >= revision)?.at;
       expect((appliedAt ?? Number.NaN) - firstFailureAt).toBeLessThanOrEqual(10_000);
-      expectBreakerFirst(service);
+      // By its own breaker, or by the rollback that the breakers of the others brought about: whichever came first.
+      expect(service.failures().length).toBeLessThanOrEqual(CANARY_REQUESTS_PER_SECOND);
       await expectNoMoreCanary(service);
     }
   });
