@@ -1,0 +1,19 @@
+import { afterEach, vi } from "vitest";
+
+/*
+ * A test leaves the console silent, for what is printed there nobody reads, and a package that prints under test prints in
+ * production too. Set up for the packages in vitest.config.ts.
+ */
+
+const METHODS = ["debug", "error", "info", "log", "trace", "warn"] as const;
+const printed: string[] = [];
+for (const method of METHODS) {
+  vi.spyOn(console, method).mockImplementation((...parts: unknown[]) => {
+    printed.push(`console.${method}: ${parts.map(String).join(" ")}`);
+  });
+}
+
+afterEach(() => {
+  const lines = printed.splice(0);
+  if (lines.length > 0) throw new Error(`The test printed:\n${lines.join("\n")}`);
+});
