@@ -10,7 +10,7 @@ type DamagedRow = AuditVerification["damagedRows"][number];
 
 /** Damaged rows that are named; more would add nothing to the decision to restore. */
 const DAMAGED_ROWS = 1_000;
-const ROWS_PER_STEP = 500;
+const ROWS_PER_STEP = 200;
 
 /**
  * Walks the whole audit chain and every row with a checksum. Reports, and does not throw for what it finds. Yields the number
