@@ -34,7 +34,7 @@ describe("npm run demo", () => {
   it("leaves nothing behind when it is interrupted", { timeout: 120_000 }, async () => {
     const folder = await mkdtemp(path.join(os.tmpdir(), "demo-test-"));
     const demo = await run({ TMPDIR: folder }, "--instances", "5");
-    const address = await demo.printed(/(http:\/\/127\.0\.0\.1:\d+) was ready[\s\S]*5\/5 instances are live/, 60_000);
+    const address = await demo.printed(/(http:\/\/127\.0\.0\.1:\d+) was ready[\s\S]*5\/5 instances are live/, 90_000);
     expect((await demo.end("SIGINT")).code).toBe(1);
     expect(demo.output()).toContain("Interrupted by SIGINT");
     await expect(fetch(`${address[1]}/healthz`)).rejects.toThrow("fetch failed");

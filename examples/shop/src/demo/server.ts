@@ -65,8 +65,11 @@ async function launch(at: { port: number; folder: string; url: string }): Promis
     if (server.exitCode !== null || server.signalCode !== null) {
       throw new Error(`The server ended before it was ready. It said:\n${printed}`);
     }
-    const answer = await fetch(`${at.url}/readyz`).catch(() => undefined);
+    // A connection that nobody answers must not be all that this waits for.
+    const answer = await fetch(`${at.url}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
     return answer?.ok === true;
+  }).catch((error: unknown) => {
+    throw new Error(`${String(error)}. The server said:\n${printed}`, { cause: error });
   });
   return server;
 }
@@ -77,6 +80,7 @@ async function launch(at: { port: number; folder: string; url: string }): Promis
  */
 async function freePort(): Promise<number> {
   for (let port = 10_000 + (process.pid % 20_000); port < 32_000; port++) {
+    if (port === 10_080) continue; // fetch refuses it, as a port of another protocol.
     const listener = createServer().listen(port, "127.0.0.1");
     const isFree = await once(listener, "listening").then(
       () => true,
