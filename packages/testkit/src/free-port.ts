@@ -8,10 +8,10 @@ import { createServer } from "node:net";
  */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < 100; tries++) {
-    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    const port = 10_100 + Math.floor(Math.random() * 21_900); // Not 10080: fetch refuses it, as a port of another protocol.
     if (await isFree(port)) return port;
   }
-  throw new Error("Found no free port between 10000 and 32000 in 100 tries");
+  throw new Error("Found no free port between 10100 and 32000 in 100 tries");
 }
 
 async function isFree(port: number): Promise<boolean> {

@@ -79,8 +79,7 @@ async function launch(at: { port: number; folder: string; url: string }): Promis
  * server's port would sooner or later be given that very port as its own, and keep the server from coming back.
  */
 async function freePort(): Promise<number> {
-  for (let port = 10_000 + (process.pid % 20_000); port < 32_000; port++) {
-    if (port === 10_080) continue; // fetch refuses it, as a port of another protocol.
+  for (let port = 10_100 + (process.pid % 20_000); port < 32_000; port++) {
     const listener = createServer().listen(port, "127.0.0.1");
     const isFree = await once(listener, "listening").then(
       () => true,
@@ -91,5 +90,5 @@ async function freePort(): Promise<number> {
     await once(listener, "close");
     return port;
   }
-  throw new Error("No port between 10000 and 32000 is free.");
+  throw new Error("No port between 10100 and 32000 is free.");
 }
