@@ -239,11 +239,30 @@ describe("EV-11 only own properties are read", () => {
         return "x";
       }
     }
+    class Failing {
+      get key(): string {
+        throw new Error("called");
+      }
+    }
     for (const flag of flags) {
       expect(flag.decide(new User())).toBe(flag.decide({}));
+      expect(flag.decide(new Failing())).toBe(flag.decide({}));
+      expect(flag.decide(Object.assign(new Failing(), { a: "x" }))).toBe(flag.decide({ a: "x" }));
+      expect(flag.decide(Object.create({ key: "pinned" }) as object)).toBe(flag.decide({}));
+      expect(flag.decide(Object.assign(Object.create(null), { key: "u" }) as object)).toBe(flag.decide({ key: "u" }));
       expect(flag.decide({ key: "u", a: Object.create({ b: "x" }) as object })).toBe(flag.decide({ key: "u", a: {} }));
       const hollow = Object.setPrototypeOf(Object.assign([], { length: 1 }), { 0: "x" }) as unknown[];
       expect(flag.decide({ key: "u", a: hollow })).toBe(flag.decide({ key: "u", a: [null] }));
+    }
+  });
+
+  it("even if somebody gave a key to every object", () => {
+    const decided = flags.map((flag) => flag.decide({}));
+    try {
+      Object.defineProperty(Object.prototype, "key", { value: "pinned", configurable: true });
+      expect(flags.map((flag) => flag.decide({}))).toEqual(decided);
+    } finally {
+      Reflect.deleteProperty(Object.prototype, "key");
     }
   });
 });

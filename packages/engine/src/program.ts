@@ -163,8 +163,8 @@ function compileServe(
       isByKey: bucketBy.length === 1 && bucketBy[0]?.isKey === true,
       salt: entry.salt | 0,
       ends: Int32Array.from(serve.allocation.slice(0, -1), ([, , to]) => to),
-      limits: Int32Array.from(serve.allocation.slice(0, -1), ([, , to]) => limitOf(to)),
-      decisions: Int32Array.from(serve.allocation, ([variant]) => decisionOf(variant)),
+      limits: serve.allocation.slice(0, -1).map(([, , to]) => limitOf(to)),
+      decisions: serve.allocation.map(([variant]) => decisionOf(variant)),
       missing: pack(off, CAUSE.targetingKey),
     },
   };

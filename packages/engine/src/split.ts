@@ -4,7 +4,10 @@ import { finalise, type Hasher } from "./bucket.ts";
 import type { Decision } from "./decision.ts";
 import { type Attribute, bucketingKey, type Subject, targetingKey } from "./subject.ts";
 
-/** An allocation ready to be looked up, with everything that the look-up needs beside it. */
+/**
+ * An allocation ready to be looked up, with everything that the look-up needs beside it. What every evaluation reads is in
+ * plain arrays of small integers: an element of a typed array is some loads further away.
+ */
 export interface CompiledSplit {
   readonly bucketBy: readonly Attribute[];
   /** It buckets by the targeting key alone, as nearly every flag does. */
@@ -13,9 +16,9 @@ export interface CompiledSplit {
   /** Where each range ends, but for the last, which ends at {@link BUCKET_COUNT}. */
   readonly ends: Int32Array;
   /** The same as places among all hashes: the first mixed hash, as a signed number from -2^31, that is not in the range. */
-  readonly limits: Int32Array;
+  readonly limits: readonly number[];
   /** What each range decides; one more than `ends`. */
-  readonly decisions: Int32Array;
+  readonly decisions: readonly Decision[];
   /** What is decided without a bucketing key. */
   readonly missing: Decision;
 }

@@ -26,21 +26,33 @@ export interface Evaluator<Who> {
  */
 export function createEvaluator<Who>(serving: Serving, identify: ((user: Who) => User) | null): Evaluator<Who> {
   const subjectOf = createSubjectOf(identify);
+  // A loop over users asks for one flag again and again: comparing two references takes a fifth of a look-up's time.
+  let lastKey = "";
+  let lastTable: ServingTable | null = null;
+  let lastServed: ServedFlag | undefined;
+  const lookUp = (key: string): ServedFlag | undefined => {
+    const { table } = serving;
+    if (key === lastKey && table === lastTable) return lastServed;
+    lastKey = key;
+    lastTable = table;
+    lastServed = table.flags.get(key);
+    return lastServed;
+  };
   return {
     isEnabled(key, user) {
-      const served = serving.table.flags.get(key);
+      const served = lookUp(key);
       if (served === undefined) return missing(serving, key) ?? false;
       const index = serve(served, decide(served, subjectOf(user)));
       return served.truths[index] === true;
     },
     variant(key, user) {
-      const served = serving.table.flags.get(key);
+      const served = lookUp(key);
       if (served === undefined) return variantOfMissing(missing(serving, key));
       const index = serve(served, decide(served, subjectOf(user)));
       return served.variants[index] ?? null;
     },
     value<T extends Json>(key: string, user: Who | undefined, fallback: T) {
-      const served = serving.table.flags.get(key);
+      const served = lookUp(key);
       if (served === undefined) {
         const forced = missing(serving, key);
         return (typeof fallback === "boolean" && forced !== undefined ? forced : fallback) as Widened<T>;
