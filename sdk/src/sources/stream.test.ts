@@ -434,6 +434,33 @@ describe("LC-37 acks", () => {
   });
 });
 
+describe("ST-45 what polling brought while the connection was being made", () => {
+  it("is acknowledged with the hold, although the stream brings it no second time", () => {
+    const polling = script();
+    const { epoch, revision, checksum } = polling.origin.ruleset;
+    let answer: () => void = () => {};
+    polling.world.network.server = {
+      socket: polling.world.network.server.socket,
+      request(_request, done) {
+        const headers = new Map([["content-type", "application/json"]]);
+        const body = JSON.stringify(polling.origin.snapshot());
+        answer = () => done({ kind: "answered", status: 200, headers, body });
+      },
+    };
+    polling.peer().fail("ECONNRESET");
+    polling.world.time.advance(200);
+    expect(polling.peers).toHaveLength(2);
+    answer();
+    polling.world.time.advance(5);
+    expect(polling.flags.status().position).toEqual({ epoch, revision });
+    polling.welcome({ revision, checksum });
+    polling.say(polling.origin.snapshot());
+    expect(polling.heard).toEqual([]);
+    polling.world.time.advance(200);
+    expect(polling.heard).toEqual([{ type: "ack", revision, heldMs: expect.any(Number) }]);
+  });
+});
+
 describe("LC-18, ST-21 replaced by another process with the same identity", () => {
   it("comes back without the resume token", () => {
     s.world.time.advance(6_000);

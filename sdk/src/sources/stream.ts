@@ -9,6 +9,7 @@ import type { Platform, Socket } from "../ports.ts";
 import { createAssembly } from "../ruleset/assembly.ts";
 import type { Replica, Verdict } from "../ruleset/replica.ts";
 import { createTimers } from "../timers.ts";
+import type { Position } from "../types.ts";
 
 /** One connection's side of `bunting.v1`, from the upgrade request to the close. */
 export interface Stream {
@@ -85,6 +86,8 @@ class Conversation implements Stream {
   private place: "behind" | "at_head" = "behind";
   private resyncGapMs: number = LIMITS.resyncIntervalMs;
   private lastResyncAt = Number.NEGATIVE_INFINITY;
+  /** Where it stood when it asked for the connection: the server counts that as an ack (ST-45), and nothing that came since. */
+  private readonly asked: Position | null;
   private acknowledged = -1;
   private appliedAt = 0;
 
@@ -95,9 +98,9 @@ class Conversation implements Stream {
     this.boot = identity.boot;
     this.timers = createTimers<TimerName>(platform.scheduler);
     this.timers.set("silence", GREETING_MS, () => this.fail({ kind: "silence" }, "no welcome in time"));
-    const position = wish === "resume" ? replica.position : null;
+    this.asked = wish === "resume" ? replica.position : null;
     const request = {
-      url: streamUrl(server.origin, { ...identity, position, resume: host.resumeToken }),
+      url: streamUrl(server.origin, { ...identity, position: this.asked, resume: host.resumeToken }),
       protocol: SUBPROTOCOL,
       token: server.token,
       maxMessageBytes: LIMITS.rulesetBytes,
@@ -161,13 +164,16 @@ class Conversation implements Stream {
     const { epoch, revision: head, checksum, ackHoldMs, mode } = welcome;
     this.greeting = { epoch, silenceMs: heartbeatMs * STREAM_TIMING.silenceFactor, head, checksum, ackHoldMs };
     this.watchSilence();
-    this.acknowledged = this.positionHere() ?? -1;
+    this.acknowledged = this.asked?.epoch === epoch ? this.asked.revision : -1;
+    this.appliedAt = this.now();
     this.host.happened({ type: "welcomed", connection: this.connection, now: this.now() });
     this.host.welcomed(welcome);
     // "none" and "delta" speak of the position that was asked with. If polling moved on to another epoch since, ask anew.
     if (mode !== "snapshot" && this.positionHere() === null) this.askResync("gap");
     this.compareWithHead();
     if (mode === "snapshot" && this.place === "behind") this.awaitRest();
+    // Polling may have moved on while this connection was being made: what it brought comes no second time.
+    this.holdAck();
   }
 
   private take(message: Exclude<ServerMessage, Welcome>, size: number, greeting: Greeting): void {

@@ -13,8 +13,10 @@ import { describe, expect, it } from "vitest";
 import type { Commit, EnvironmentState, State } from "../ledger/state.ts";
 import { Channel } from "./channel.ts";
 import type { Connection, Wire } from "./connection.ts";
+import { Polling } from "./polling.ts";
 import { createStreamMetrics } from "./stream-metrics.ts";
 import { resolveStreamOptions, type StreamOptions } from "./stream-options.ts";
+import { WaitingRoom } from "./waiting-room.ts";
 
 /*
  * The channel as it is, between a history that is invented at random and clients that speak the protocol as plainly as it can
@@ -175,6 +177,8 @@ function rehearse({ seed, steps, padding, flaws, options }: RunOptions): readonl
   for (let count = random.below(6); count > 0; count--) history.commit();
   const soon: (() => void)[] = [];
   let now = 0;
+  const clock = { now: () => now, monotonic: () => now };
+  const scheduler = { after: () => () => {}, every: () => () => {}, soon: (task: () => void) => void soon.push(task) };
   const channel = new Channel(history.state.environments.get(environment) as EnvironmentState, {
     ledger: {
       get state() {
@@ -182,8 +186,8 @@ function rehearse({ seed, steps, padding, flaws, options }: RunOptions): readonl
       },
       changesAfter: (...given) => history.changesAfter(...given),
     },
-    clock: { now: () => now, monotonic: () => now },
-    scheduler: { after: () => () => {}, every: () => () => {}, soon: (task) => void soon.push(task) },
+    clock,
+    scheduler,
     random,
     metrics: createStreamMetrics(new Registry()),
     options: resolveStreamOptions(
@@ -193,6 +197,7 @@ function rehearse({ seed, steps, padding, flaws, options }: RunOptions): readonl
     resumeKey: new Uint8Array(32),
     node: "test",
   });
+  const polling = new Polling({ clock, scheduler, random }, 3_000, new WaitingRoom(scheduler, 100));
   const weight = random.pick([1, 40, 400]);
   const clients: Client[] = Array.from({ length: 3 }, () => ({
     model: new ModelClient(flaws),
@@ -200,16 +205,20 @@ function rehearse({ seed, steps, padding, flaws, options }: RunOptions): readonl
     connection: null,
     wire: null,
   }));
+  /** Connections that their clients have forgotten, and whose end the server has not noticed. */
+  const givenUp: Connection[] = [];
   const wrong: string[] = [];
 
+  const identityOf = (name: number) => ({ token: "t", instance: `i-${name}`, boot: "b", sdk: "" });
   const connect = (client: Client, name: number): void => {
     const overlaps = client.connection !== null && random.next() < 0.5;
+    if (client.connection && overlaps) givenUp.push(client.connection);
     if (client.connection && !overlaps) disconnect(client);
     client.model.connect();
     client.wire = new StallingWire(weight);
     client.connection = channel.join(
       {
-        identity: { token: "t", instance: `i-${name}`, boot: "b", sdk: "" },
+        identity: identityOf(name),
         claim: random.next() < 0.1 ? null : client.model.position,
         resume: random.next() < 0.3 ? "forged" : (client.model.resume ?? undefined),
         deflated: false,
@@ -255,7 +264,9 @@ function rehearse({ seed, steps, padding, flaws, options }: RunOptions): readonl
     const dice = random.next();
     if (dice < 0.25) channel.publish(history.commit());
     else if (dice < 0.55) read(client, 1 + random.below(3));
-    else if (dice < 0.75) soon.shift()?.();
+    else if (dice < 0.73) soon.shift()?.();
+    else if (dice < 0.75)
+      void polling.poll(channel, { identity: identityOf(name), claim: client.model.position, waitMs: 0 });
     else if (dice < 0.82) connect(client, name);
     else if (dice < 0.86) disconnect(client);
     else if (dice < 0.9) {
@@ -271,20 +282,32 @@ function rehearse({ seed, steps, padding, flaws, options }: RunOptions): readonl
   }
 
   // A quiet end, without another commit: everybody comes to the head, and nothing of the kills is left over.
-  for (const [name, client] of clients.entries()) if (!client.connection) connect(client, name);
-  for (let round = 0; round < 200 && wrong.length === 0; round++) {
-    while (soon.length > 0) soon.shift()?.();
-    for (const client of clients) read(client, 100);
-    channel.tick();
-    now += 1_000;
-    tidy();
+  const settle = (): void => {
+    for (const connection of givenUp.splice(0)) channel.left(connection, false);
     for (const [name, client] of clients.entries()) if (!client.connection) connect(client, name);
-  }
+    for (let round = 0; round < 200 && wrong.length === 0; round++) {
+      while (soon.length > 0) soon.shift()?.();
+      for (const client of clients) read(client, 100);
+      channel.tick();
+      channel.prune();
+      now += 1_000;
+      tidy();
+      for (const [name, client] of clients.entries()) if (!client.connection) connect(client, name);
+    }
+  };
+  settle();
   for (const [name, { model }] of clients.entries()) {
     if (model.state?.revision !== history.head.revision) {
       wrong.push(`client ${name} ends at ${model.state?.revision}, the head is ${history.head.revision}`);
     }
     if (model.overlays.size > 0) wrong.push(`client ${name} keeps overlays`);
+  }
+  // Each client is one instance now, however often it came and by what ways, and a receipt proves it (ST-46).
+  channel.publish(history.commit());
+  settle();
+  const { connected, applied, complete } = channel.receipt(history.head.revision) ?? {};
+  if (connected !== clients.length || applied !== clients.length || !complete) {
+    wrong.push(`the last receipt has ${applied} of ${connected} instances, and there are ${clients.length}`);
   }
   return wrong;
 }
@@ -390,6 +413,9 @@ function setUp(commits: number, options: Partial<StreamOptions> = {}) {
   for (let count = 0; count < commits; count++) history.commit();
   const soon: (() => void)[] = [];
   let now = 0;
+  const clock = { now: () => now, monotonic: () => now };
+  const scheduler = { after: () => () => {}, every: () => () => {}, soon: (task: () => void) => void soon.push(task) };
+  const resolved = resolveStreamOptions({ heartbeatMs: 2_000, ...options }, 100);
   const channel = new Channel(history.state.environments.get(environment) as EnvironmentState, {
     ledger: {
       get state() {
@@ -397,14 +423,15 @@ function setUp(commits: number, options: Partial<StreamOptions> = {}) {
       },
       changesAfter: (...given) => history.changesAfter(...given),
     },
-    clock: { now: () => now, monotonic: () => now },
-    scheduler: { after: () => () => {}, every: () => () => {}, soon: (task) => void soon.push(task) },
+    clock,
+    scheduler,
     random,
     metrics: createStreamMetrics(new Registry()),
-    options: resolveStreamOptions({ heartbeatMs: 2_000, ...options }, 100),
+    options: resolved,
     resumeKey: new Uint8Array(32),
     node: "test",
   });
+  const polling = new Polling({ clock, scheduler, random }, resolved.pollerTtlMs, new WaitingRoom(scheduler, 100));
   return {
     history,
     channel,
@@ -413,12 +440,19 @@ function setUp(commits: number, options: Partial<StreamOptions> = {}) {
       for (let count = 0; count < 50; count++) soon.shift()?.();
     },
     join(claim: { epoch: string; revision: number } | null, wire = new StallingWire(1), resume?: string) {
-      const identity = { token: "t", instance: "i", boot: "b", sdk: "" };
-      const connection = channel.join({ identity, claim, resume, deflated: false, telemetrySequence: 7 }, wire);
+      const connection = channel.join(
+        { identity: IDENTITY, claim, resume, deflated: false, telemetrySequence: 7 },
+        wire,
+      );
       return { connection, wire };
     },
+    /** The same process asks over HTTP. */
+    poll: (claim: { epoch: string; revision: number } | null, waitMs = 0) =>
+      void polling.poll(channel, { identity: IDENTITY, claim, waitMs }),
   };
 }
+
+const IDENTITY = { token: "t", instance: "i", boot: "b", sdk: "" };
 
 const messagesOf = (wire: StallingWire): ServerMessage[] =>
   wire.queue.splice(0).flatMap((frame) => textsIn(frame).map((text) => serverMessage.parse(JSON.parse(text))));
@@ -513,6 +547,47 @@ describe("ST-18 resuming", () => {
     passTime(1_000);
     channel.prune();
     expect(channel.instances()).toEqual([]);
+  });
+});
+
+describe("ST-46 a process is one instance in receipts", () => {
+  it("that polled before it got its stream, also when its time as a poller is over", () => {
+    const { channel, history, join, passTime, poll } = setUp(3, { pollerTtlMs: 60_000, heartbeatMs: 3_600_000 });
+    const here = { epoch: "e1", revision: 3 };
+    poll(here, 25_000);
+    const { connection } = join(here);
+    passTime(60_000 + 25_000);
+    channel.prune();
+    expect(channel.instances()).toMatchObject([{ connected: true, transport: "stream" }]);
+    channel.publish({ ...history.commit(), kill: null });
+    expect(channel.receipt(4)).toMatchObject({ connected: 1, applied: 0, complete: false });
+    channel.acknowledge(connection, 4, 0);
+    expect(channel.receipt(4)).toMatchObject({ connected: 1, applied: 1, pendingCount: 0, complete: true });
+  });
+
+  it("whose first connection broke before it heard of it, and was noticed after a commit (ST-47)", () => {
+    const { channel, history, join } = setUp(3);
+    const here = { epoch: "e1", revision: 3 };
+    const first = join(here);
+    const second = join(here); // without a resume token: the first welcome never arrived
+    channel.publish({ ...history.commit(), kill: null });
+    channel.left(first.connection, false);
+    channel.acknowledge(second.connection, 4, 0);
+    expect(channel.receipt(4)).toMatchObject({ connected: 1, applied: 1, pending: [], complete: true });
+    expect(channel.instances()).toMatchObject([{ connected: true, acknowledged: 4 }]);
+  });
+
+  it("also if the connection that it gave up is let in last", () => {
+    const { channel, history, join } = setUp(3);
+    const here = { epoch: "e1", revision: 3 };
+    const used = join(here);
+    channel.left(join(here).connection, false);
+    channel.left(used.connection, false);
+    const again = join(here);
+    expect(messagesOf(again.wire)[0]).toMatchObject({ resumed: true });
+    channel.publish({ ...history.commit(), kill: null });
+    channel.acknowledge(again.connection, 4, 0);
+    expect(channel.receipt(4)).toMatchObject({ connected: 1, applied: 1, complete: true });
   });
 });
 

@@ -384,8 +384,7 @@ export class Channel {
    * an identity must not take each other's session for ever.
    */
   #abandonedBy(identity: Identity): Session | undefined {
-    const session = this.roster.findByIdentity(identity);
-    return session?.connection ? undefined : session;
+    return this.roster.ofIdentity(identity).findLast(({ connection }) => connection === null);
   }
 
   #welcome(

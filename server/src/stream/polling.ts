@@ -55,7 +55,7 @@ export class Polling {
     if (identityKey(identity) === null) return;
     const { roster } = channel;
     const held = claim?.epoch === channel.epoch && claim.revision <= channel.head ? claim.revision : null;
-    const session = roster.findByIdentity(identity) ?? this.#newSession(identity, held ?? 0);
+    const session = roster.ofIdentity(identity).at(-1) ?? this.#newSession(identity, held ?? 0);
     if (roster.size >= MAXIMUM_POLLERS && !roster.find(session.id)) return;
     const now = this.#world.clock.monotonic();
     roster.enter(session, held, channel.head, now);

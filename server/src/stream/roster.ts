@@ -9,8 +9,8 @@ const MAXIMUM_ABSENT = 20_000;
 export class Roster {
   readonly #receipts: Receipts;
   readonly #sessions = new Map<string, Session>();
-  /** The newest session of each process that says who it is. */
-  readonly #byIdentity = new Map<string, Session>();
+  /** The sessions of each process that says who it is, the newest last. Nearly always one. */
+  readonly #byIdentity = new Map<string, readonly Session[]>();
   #present = 0;
 
   constructor(receipts: Receipts) {
@@ -30,10 +30,10 @@ export class Roster {
     return this.#sessions.get(id);
   }
 
-  /** The session of this very process, however it was heard of before: a stream that fell back to polling is one instance. */
-  findByIdentity(identity: Identity): Session | undefined {
+  /** The sessions of this very process, the newest last: a stream that fell back to polling is one instance. */
+  ofIdentity(identity: Identity): readonly Session[] {
     const key = identityKey(identity);
-    return key === null ? undefined : this.#byIdentity.get(key);
+    return (key === null ? undefined : this.#byIdentity.get(key)) ?? [];
   }
 
   all(): Iterable<Session> {
@@ -43,30 +43,30 @@ export class Roster {
   /** An instance is there. `held` is the revision it says it holds, null if none of this epoch. */
   enter(session: Session, held: number | null, head: number, now: number): void {
     this.#sessions.set(session.id, session);
-    const key = identityKey(session.identity);
-    if (key !== null) this.#byIdentity.set(key, session);
+    this.#remember(session);
     if (!session.connected) {
       if (held !== null) this.#receipts.joined(held, session.leftAt, head);
-      session.enter(head, this.#receipts.oldest);
       this.#present += 1;
     }
+    // Also if it is there already: a poller's session has a time at which it ends, and none once it has a socket.
+    session.enter(head, this.#receipts.oldest);
     if (held !== null && held > session.acknowledged) this.acknowledge(session, held, now);
   }
 
-  /** Its socket is gone. It may come back until `expiresAt`. */
+  /** Its socket is gone. It may come back until `expiresAt`, unless its process is here with another session already. */
   leave(session: Session, head: number, expiresAt: number): void {
     if (!session.connected || this.#sessions.get(session.id) !== session) return;
     session.leave(head, expiresAt);
     this.#present -= 1;
-    if (this.#sessions.size - this.#present > MAXIMUM_ABSENT) this.end(session);
+    const isSucceeded = this.ofIdentity(session.identity).some(({ connected }) => connected);
+    if (isSucceeded || this.#sessions.size - this.#present > MAXIMUM_ABSENT) this.end(session);
   }
 
   /** It is over: nobody waits for it any more. */
   end(session: Session): void {
     if (this.#sessions.get(session.id) !== session) return;
     this.#sessions.delete(session.id);
-    const key = identityKey(session.identity);
-    if (key !== null && this.#byIdentity.get(key) === session) this.#byIdentity.delete(key);
+    this.#forget(session);
     if (session.connected) this.#present -= 1;
     this.#receipts.ended(session.presence, session.acknowledged);
   }
@@ -99,5 +99,19 @@ export class Roster {
     this.#byIdentity.clear();
     this.#present = 0;
     this.#receipts.clear();
+  }
+
+  #remember(session: Session): void {
+    const key = identityKey(session.identity);
+    const known = this.ofIdentity(session.identity);
+    if (key !== null && !known.includes(session)) this.#byIdentity.set(key, [...known, session]);
+  }
+
+  #forget(session: Session): void {
+    const key = identityKey(session.identity);
+    if (key === null) return;
+    const others = this.ofIdentity(session.identity).filter((other) => other !== session);
+    if (others.length > 0) this.#byIdentity.set(key, others);
+    else this.#byIdentity.delete(key);
   }
 }
