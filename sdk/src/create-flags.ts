@@ -4,6 +4,7 @@ import { createOutcomes, createRequestContext, type RequestContext } from "./out
 import { nodePlatform } from "./platform/node.ts";
 import type { Platform } from "./ports.ts";
 import { createEvaluator } from "./serving/evaluator.ts";
+import { createPlacer } from "./serving/placement.ts";
 import { createReporter } from "./serving/reporter.ts";
 import type { Flags, User } from "./types.ts";
 
@@ -31,6 +32,7 @@ export function createFlagsOn<Subject = User>(platform: Platform, options: Flags
   return {
     ...createEvaluator(runner.serving, resolved.identify),
     ...createReporter(runner.serving, runner.book, resolved.identify),
+    place: createPlacer(runner.serving, resolved.identify),
     outcomes(outcomes = {}) {
       requests ??= createRequestContext(platform, runner.book);
       return createOutcomes(requests, outcomes);

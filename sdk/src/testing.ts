@@ -10,6 +10,7 @@ import { createOverrides } from "./overrides.ts";
 import type { Context } from "./ports.ts";
 import { createReplica } from "./ruleset/replica.ts";
 import { createEvaluator, type Serving } from "./serving/evaluator.ts";
+import { createPlacer } from "./serving/placement.ts";
 import { createReporter } from "./serving/reporter.ts";
 import { buildTable, changedKeys, EMPTY_TABLE, type ServingTable } from "./serving/table.ts";
 import { createSlots } from "./telemetry/slots.ts";
@@ -128,6 +129,7 @@ export function createTestFlags<Subject = User>(
     track: (metric, user, value = 1) => void reported.push({ metric, value, user }),
     gauge: (metric, value) => void reported.push({ metric, value }),
     reported,
+    place: createPlacer(serving, identify),
     outcomes: (options = {}) => createOutcomes({ context: UNFOLLOWED, book }, options),
     ready: () => Promise.resolve("live"),
     on: (name, listener) => listeners.add(name, listener),

@@ -166,6 +166,33 @@ export interface RunOptions {
   readonly isError?: ((error: unknown) => boolean) | undefined;
 }
 
+/** The variant, and its buckets `from` (inclusive) to `to` (exclusive) of 100,000. */
+export type PlacementRange = readonly [variant: string, from: number, to: number];
+
+/** Where a user stands on a flag, for an application that distributes its own population over the flag's split. */
+export interface Placement {
+  /** What `variant` would answer; null for an unknown flag. */
+  readonly variant: string | null;
+  /** As in {@link Evaluation}. Users of one detail are on the same split. */
+  readonly detail: string;
+  /** Null unless a split decides: pins, rules with a variant, kills and overrides leave nothing to distribute. */
+  readonly split: {
+    /** The user's place among all users: 0 to 2^32 - 1, the order that buckets are cut from. */
+    readonly position: number;
+    /** Sorted, without gaps. Where the canary's breaker is open its ranges are the control's. */
+    readonly ranges: readonly PlacementRange[];
+  } | null;
+}
+
+export interface ExposeOptions {
+  /**
+   * The variant that this user was given, where the application distributes its population by {@link Flags.place} and not by
+   * each user's bucket. Ignored unless the user is on the split that is in the rollout.
+   * @default what the flag decides
+   */
+  readonly served?: string | undefined;
+}
+
 /** One exposure, waiting to be told how it went. It is told once; what is said after that is ignored. */
 export interface Exposure {
   /** Null for an unknown flag. */
@@ -262,7 +289,12 @@ export interface Flags<Subject = User> {
    * const exposure = flags.expose("checkout", user);
    * queue.add(job, { layout: exposure.variant }).on("done", () => exposure.success()).on("failed", (error) => exposure.error(error));
    */
-  expose(key: string, user?: Subject): Exposure;
+  expose(key: string, user?: Subject, options?: ExposeOptions): Exposure;
+  /**
+   * Where a user stands on the flag's split, without counting anything as served. For applications that hold a population and
+   * want its shares exact: they rank their users by position and look up the ranges at each rank. Never throws or waits.
+   */
+  place(key: string, user?: Subject): Placement;
   /**
    * Counts an event of a custom metric, `conversion` say, for the variants that this user gets in running rollouts whose
    * guardrails look at that metric. Costs a map look-up if there is none. Never throws.

@@ -103,6 +103,8 @@ export class LiveRollout {
   }
 }
 
+const NONE_GIVEN = -1;
+
 /** A live rollout's scope within one compiled flag: which of its decisions are evidence, and of what. */
 export class Scope {
   /** Of the last {@link witness}. */
@@ -175,12 +177,13 @@ export class Scope {
 
   /**
    * The same for a decision whose outcome its caller will tell, whatever becomes of the request; null where nobody waits for
-   * it. The variant to serve is then in `servedIndex`: a second answer that costs no object.
+   * it. The variant to serve is then in `servedIndex`: a second answer that costs no object. `given` is the variant that the
+   * application chose, where the split leaves the choice to it.
    */
-  witness(decision: Decision): Witnessed | null {
-    const index = variantIndexOf(decision);
-    this.servedIndex = index;
+  witness(decision: Decision, given: number = NONE_GIVEN): Witnessed | null {
     const isOfScope = causeOf(decision) === this.cause;
+    const index = isOfScope && given !== NONE_GIVEN ? given : variantIndexOf(decision);
+    this.servedIndex = index;
     if (!this.breaker.isClosed) {
       if (index !== this.canaryIndex) return null;
       if (isOfScope && this.breaker.admit()) return { arm: this.rollout.canary, cell: null, unit: this.lastUnit() };
@@ -193,6 +196,11 @@ export class Scope {
     const cell = arm.expose(unit);
     cell.outstanding += 1;
     return { arm, cell, unit };
+  }
+
+  /** What an open breaker serves instead of what; null while it is closed. */
+  get withheld(): { readonly canary: string; readonly control: string } | null {
+    return this.breaker.isClosed ? null : this.rollout.entry;
   }
 
   /** A call of `track` by whoever the decision is for. Overrides, pins and an open breaker make it no evidence. */

@@ -34,7 +34,7 @@ export function createReporter<Who>(
   identify: ((user: Who) => User) | null,
 ): Reporter<Who> {
   const subjectOf = createSubjectOf(identify);
-  const serve = (key: string, user: Who | undefined): Served => {
+  const serve = (key: string, user: Who | undefined, given?: string): Served => {
     const served = serving.table.flags.get(key);
     if (served === undefined) {
       const forced = missing(serving, key);
@@ -42,7 +42,8 @@ export function createReporter<Who>(
     }
     const decision = decide(served, subjectOf(user));
     const { scope } = served;
-    const witnessed = scope === null ? null : scope.witness(decision);
+    const choice = given === undefined ? -1 : served.variants.indexOf(given);
+    const witnessed = scope === null ? null : scope.witness(decision, choice);
     const index = scope === null ? variantIndexOf(decision) : scope.servedIndex;
     count(served, index);
     return new Served(
@@ -66,8 +67,8 @@ export function createReporter<Who>(
       if (served.witnessed === null) return branch() as ReturnType<Branch>;
       return new Timing(book, served.witnessed, options?.isError ?? isNotAbort).run(branch);
     },
-    expose(key, user) {
-      const served = serve(key, user);
+    expose(key, user, options) {
+      const served = serve(key, user, options?.served);
       if (served.witnessed !== null) return toldExposure(served, served.witnessed, book);
       return { variant: served.variant, value: served.value, success: ignore, error: ignore };
     },
