@@ -40,4 +40,10 @@ describe(`GA-41 an hour of realistic traffic, ${RUNS} times, seed ${SEED}`, () =
     expect(shareOf((seed) => runProof({ ...setting, regression: 2 }, seed)[0])).toBeLessThanOrEqual(0.05);
     expect(shareOf((seed) => runProof(setting, seed)[0])).toBeGreaterThanOrEqual(0.5);
   });
+
+  it("keeps to that budget where few users with very different luck meet a wide margin", () => {
+    const setting: ErrorSetting = { ...realistic, model: "users", shareRate: 0.01, regression: 6 };
+    expect(shareOf((seed) => runProof({ ...setting, margin: 6 }, seed)[0])).toBeLessThanOrEqual(0.05);
+    expect(shareOf((seed) => runProof({ ...setting, regression: 1, margin: 6 }, seed)[0])).toBeGreaterThanOrEqual(0.7);
+  });
 });

@@ -1,4 +1,4 @@
-import { addGroups, dispersion, largest, total } from "./dispersion.ts";
+import { addGroups, dispersion, dispersionAtMargin, largest, total } from "./dispersion.ts";
 import { GROUP_COUNT } from "./evidence.ts";
 import {
   addAbsoluteInterval,
@@ -67,7 +67,9 @@ export class AbsoluteTest {
 
   /** Log of the e-value of being within the limit, without restarts. */
   nonInferiorityLogEvidence(): number {
-    return plainLogEvidence(this.#process, { dispersion: 1 + (this.#dispersion - 1) * this.#margin });
+    return plainLogEvidence(this.#process, {
+      dispersion: dispersionAtMargin(this.#dispersion, this.#margin, this.#control),
+    });
   }
 
   get #dispersion(): number {

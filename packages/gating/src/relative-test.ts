@@ -1,4 +1,4 @@
-import { addGroups, dispersion, type GroupCounts, largest, total } from "./dispersion.ts";
+import { addGroups, dispersion, dispersionAtMargin, type GroupCounts, largest, total } from "./dispersion.ts";
 import { GROUP_COUNT, type GroupSums } from "./evidence.ts";
 import {
   type ArmCounts,
@@ -108,7 +108,7 @@ export class RelativeTest {
   /** Log of the e-value without restarts, of non-inferiority: at the margin the canary is that much more dispersed. */
   nonInferiorityLogEvidence(): number {
     const margin = Math.max(1, this.nullRateRatio);
-    return plainLogEvidence(this.#process, { dispersion: 1 + (this.dispersion - 1) * margin });
+    return plainLogEvidence(this.#process, { dispersion: dispersionAtMargin(this.dispersion, margin, this.#control) });
   }
 
   /** Groups may be counted at another threshold than events (the latency ladder): what counts is the worst one's share. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { dispersionAtMargin, type GroupCounts } from "./dispersion.ts";
 import type { EvidenceInterval } from "./evidence.ts";
 import { arm, inputsOf, intervalsOf, planOf } from "./evidence-fixture.ts";
 import { addInterval, plainLogEvidence, startProcess } from "./evidence-process.ts";
@@ -43,6 +44,32 @@ describe("GA-33 a stage proves itself", () => {
 });
 
 describe("GA-34 at the margin the canary is that much more dispersed", () => {
+  const groups = (count: number): GroupCounts => ({
+    exposures: Float64Array.from({ length: 32 }, (_, group) => (group < count ? 100 : 0)),
+    events: new Float64Array(32),
+  });
+
+  it("by no less than half of what its estimate may err by, and at a margin of 1 not at all", () => {
+    expect(dispersionAtMargin(3, 6, groups(32))).toBeCloseTo(1 + 2 * 6, 12);
+    expect(dispersionAtMargin(1, 6, groups(32))).toBeCloseTo(1 + (5 * Math.sqrt(2 / 31)) / 2, 12);
+    expect(dispersionAtMargin(1, 6, groups(9))).toBeCloseTo(1 + (5 * Math.sqrt(2 / 8)) / 2, 12);
+    expect(dispersionAtMargin(0.9, 1, groups(32))).toBe(0.9);
+    for (const phi of [1, 1.1, 4]) expect(dispersionAtMargin(phi, 1, groups(32))).toBe(phi);
+  });
+
+  it("and evidence divided by its own dispersion is worth what it says, however unequal the luck of users", () => {
+    for (const phi of [1.01, 1.5, 3, 16]) {
+      for (const expectedCount of [0.5, 5, 60]) {
+        for (const ratio of NON_INFERIOR.alternatives) {
+          const value = meanOverLuck(phi, expectedCount, (count) =>
+            Math.exp((count * Math.log(ratio) + expectedCount * (1 - ratio)) / phi),
+          );
+          expect(value, `phi ${phi}, ${expectedCount} expected, ratio ${ratio}`).toBeLessThanOrEqual(1 + 1e-9);
+        }
+      }
+    }
+  });
+
   it("so a proof is divided by 1 + (phi - 1) times the margin", () => {
     const margin = 3;
     const test = new RelativeTest({ grid: NON_INFERIOR, nullRateRatio: margin });
@@ -68,3 +95,15 @@ describe("GA-34 at the margin the canary is that much more dispersed", () => {
     expect(test.nonInferiorityLogEvidence()).toBeCloseTo(plainLogEvidence(process, { dispersion }), 10);
   });
 });
+
+/** Mean over a Poisson count whose mean is gamma distributed: negative binomial, its variance `phi` times its mean. */
+function meanOverLuck(phi: number, expectedCount: number, value: (count: number) => number): number {
+  const shape = expectedCount / (phi - 1);
+  let logChance = -shape * Math.log(phi);
+  let mean = 0;
+  for (let count = 0; count < 4_000; count += 1) {
+    mean += Math.exp(logChance) * value(count);
+    logChance += Math.log((shape + count) / (count + 1)) + Math.log1p(-1 / phi);
+  }
+  return mean;
+}

@@ -86,6 +86,19 @@ const OURS_ONLY: typeof ROLLOUTS = [
   { name: "conversion x.7", changes: { conversionFactor: 0.7 }, share: 0.02 },
 ];
 
+const MARGINS = [
+  { shareRate: 0.01, margin: 6 },
+  { shareRate: 0.05, margin: 2 },
+  { shareRate: 0.25, margin: 1.5 },
+  { shareRate: 0.5, margin: 1.25 },
+];
+
+/** Margins as they follow from the next stage's share, and where a wrong proof is likeliest: a busy service's first stage. */
+const PROOFS = [
+  ...MODELS.flatMap((model) => MARGINS.map((margin) => ({ model, ...margin, requestsPerSecond: 100 }))),
+  ...(["users", "both"] as const).map((model) => ({ model, shareRate: 0.01, margin: 6, requestsPerSecond: 1000 })),
+];
+
 export const COLUMNS: readonly Column[] = [
   ...MODELS.flatMap((model) =>
     SHARES.map((shareRate) => ({
@@ -133,23 +146,19 @@ export const COLUMNS: readonly Column[] = [
     experiment: errors({ model: "burst", shareRate, regression: 4, regressionFrom: 180 }),
     share: 0.1,
   })),
-  ...MODELS.flatMap((model) =>
-    [
-      { shareRate: 0.01, margin: 6 },
-      { shareRate: 0.05, margin: 2 },
-      { shareRate: 0.25, margin: 1.5 },
-      { shareRate: 0.5, margin: 1.25 },
-    ].flatMap(({ shareRate, margin }) =>
-      [margin, 1].map((regression) => ({
-        table: "proof" as const,
-        name: `${model} ${percent(shareRate)} ${regression === 1 ? "equal" : "at the margin"}`,
-        experiment: {
-          kind: "proof" as const,
-          setting: { ...(errors({ model, shareRate, regression }).setting as ErrorSetting), margin },
+  ...PROOFS.flatMap(({ model, shareRate, margin, requestsPerSecond }) =>
+    [margin, 1].map((regression) => ({
+      table: "proof" as const,
+      name: `${model}${requestsPerSecond === 100 ? "" : ", 1,000 rps"} ${percent(shareRate)} ${regression === 1 ? "equal" : "at the margin"}`,
+      experiment: {
+        kind: "proof" as const,
+        setting: {
+          ...(errors({ model, shareRate, regression, requestsPerSecond }).setting as ErrorSetting),
+          margin,
         },
-        share: regression === 1 ? 0.1 : 0.5,
-      })),
-    ),
+      },
+      share: regression === 1 ? 0.1 : 0.5,
+    })),
   ),
   ...SHARES.map((shareRate) => ({
     table: "latency-aa" as const,
