@@ -3,6 +3,7 @@ import { GROUP_COUNT } from "./evidence.ts";
 import {
   addAbsoluteInterval,
   addCheckpoint,
+  copyProcess,
   type EvidenceProcess,
   type LimitRatios,
   limitRatios,
@@ -19,7 +20,7 @@ const MINIMUM_EXPECTED_EVENT_COUNT = 20;
 /** The canary alone against a limit: "its event rate is above `limitRate`" (below, for a grid below 1). */
 export class AbsoluteTest {
   readonly limitRate: number;
-  readonly #process: EvidenceProcess;
+  #process: EvidenceProcess;
   readonly #ratios: LimitRatios;
   readonly #eventGains: readonly number[];
   readonly #control = { exposures: new Float64Array(GROUP_COUNT), events: new Float64Array(GROUP_COUNT) };
@@ -47,6 +48,18 @@ export class AbsoluteTest {
 
   checkpoint(): void {
     addCheckpoint(this.#process);
+  }
+
+  /** The same so far; what is added to one is not added to the other. */
+  copy(): AbsoluteTest {
+    const copy = new AbsoluteTest(this.#process.grid, this.limitRate);
+    copy.#process = copyProcess(this.#process);
+    copy.#control.exposures.set(this.#control.exposures);
+    copy.#control.events.set(this.#control.events);
+    copy.#canaryGroupEvents.set(this.#canaryGroupEvents);
+    copy.#exposureCount = this.#exposureCount;
+    copy.#eventCount = this.#eventCount;
+    return copy;
   }
 
   /** Log of the e-value of a breach, robust to any one group of the canary as the relative test is. */

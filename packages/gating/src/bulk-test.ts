@@ -42,7 +42,7 @@ export function scoreLogEvidence(process: ScoreProcess, dispersion: number, drop
  */
 export class BulkTest {
   readonly #shift: number;
-  readonly #process = startScores();
+  #process = startScores();
   readonly #controlGroupScores = new Float64Array(GROUP_COUNT);
   readonly #controlGroupRequests = new Float64Array(GROUP_COUNT);
   readonly #canaryGroupScores = new Float64Array(GROUP_COUNT);
@@ -58,6 +58,19 @@ export class BulkTest {
   checkpoint(): void {
     if (this.#process.checkpoints.length >= CHECKPOINT_LIMIT) return;
     this.#process.checkpoints.push({ score: this.#process.score, variance: this.#process.variance });
+  }
+
+  /** The same so far; what is added to one is not added to the other. */
+  copy(): BulkTest {
+    const copy = new BulkTest(this.#shift);
+    copy.#process = { ...this.#process, checkpoints: [...this.#process.checkpoints] };
+    copy.#controlGroupScores.set(this.#controlGroupScores);
+    copy.#controlGroupRequests.set(this.#controlGroupRequests);
+    copy.#canaryGroupScores.set(this.#canaryGroupScores);
+    copy.#requestCount = this.#requestCount;
+    copy.#squares = this.#squares;
+    copy.#ladderSquares = this.#ladderSquares;
+    return copy;
   }
 
   add(score: (bin: number) => number, canary: ArmEvidence | null, control: ArmEvidence | null): void {

@@ -40,6 +40,13 @@ export class RatioSequence {
     }
   }
 
+  /** The same so far; what is added to one is not added to the other. */
+  copy(): RatioSequence {
+    const copy = new RatioSequence();
+    copy.#logLikelihoods.set(this.#logLikelihoods);
+    return copy;
+  }
+
   interval(dispersion: number, errorBudget: number): RatioInterval {
     const scaled = this.#logLikelihoods.map((value) => value / dispersion);
     const mixture = logSumExp(scaled.map((value, index) => (LOG_PRIOR[index] ?? 0) + value));

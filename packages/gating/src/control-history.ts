@@ -36,6 +36,16 @@ export class ControlHistory {
     this.#below[BIN_COUNT] = below;
   }
 
+  /** The same so far; what is added to one is not added to the other. */
+  copy(): ControlHistory {
+    const copy = new ControlHistory();
+    copy.#weights.set(this.#weights);
+    copy.#below.set(this.#below);
+    copy.#growth = this.#growth;
+    copy.#latest = this.#latest;
+    return copy;
+  }
+
   /** Smallest bin whose cumulative weight reaches `quantile`. Not of an empty history. */
   quantileBin(quantile: number): number {
     const target = quantile * this.#total;

@@ -23,6 +23,11 @@ export function startProcess(grid: Grid): EvidenceProcess {
   return { grid, logLikelihoodRatios: new Float64Array(size), checkpoints: [new Float64Array(size)] };
 }
 
+/** What was remembered at a checkpoint never changes, so it is shared. */
+export function copyProcess({ grid, logLikelihoodRatios, checkpoints }: EvidenceProcess): EvidenceProcess {
+  return { grid, logLikelihoodRatios: logLikelihoodRatios.slice(), checkpoints: [...checkpoints] };
+}
+
 export function addCheckpoint({ checkpoints, logLikelihoodRatios }: EvidenceProcess): void {
   if (checkpoints.length < CHECKPOINT_LIMIT) checkpoints.push(logLikelihoodRatios.slice());
 }

@@ -34,8 +34,9 @@ export function judgeGuardrails(inputs: JudgementInputs): Judgement {
  *
  * @param inputs of `intervals` only those of the last minute are needed
  */
-export function judgeStatistics(statistics: AttemptStatistics, inputs: JudgementInputs): Judgement {
+export function judgeStatistics(kept: AttemptStatistics, inputs: JudgementInputs): Judgement {
   const { plan, now } = inputs;
+  const statistics = kept.lookedAtIn(inputs.stage);
   const stage = statistics.enter(inputs.stage);
   const harm = mergeHarm(plan, statistics);
   const look: Look = {

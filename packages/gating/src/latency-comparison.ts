@@ -28,12 +28,14 @@ export const QUANTILES: Readonly<Record<LatencyMetric, number>> = {
  * does not.
  */
 export class LatencyComparison {
+  readonly #metric: LatencyMetric;
   readonly #shift: number;
-  readonly #bulk: BulkTest;
-  readonly #tails: readonly { readonly quantile: number; readonly harm: RelativeTest }[];
+  #bulk: BulkTest;
+  #tails: readonly { readonly quantile: number; readonly harm: RelativeTest }[];
   #nonInferiority: readonly RelativeTest[];
 
   constructor(metric: LatencyMetric, shift: number) {
+    this.#metric = metric;
     this.#shift = shift;
     this.#bulk = new BulkTest(shift);
     this.#tails = TAILS[metric].map((quantile) => ({ quantile, harm: exceedanceTest(TAIL) }));
@@ -47,6 +49,15 @@ export class LatencyComparison {
 
   startStage(): void {
     this.#nonInferiority = this.#tails.map(() => exceedanceTest(NON_INFERIOR));
+  }
+
+  /** The same so far; what is added to one is not added to the other. */
+  copy(): LatencyComparison {
+    const copy = new LatencyComparison(this.#metric, this.#shift);
+    copy.#bulk = this.#bulk.copy();
+    copy.#tails = this.#tails.map(({ quantile, harm }) => ({ quantile, harm: harm.copy() }));
+    copy.#nonInferiority = this.#nonInferiority.map((tail) => tail.copy());
+    return copy;
   }
 
   /** @param history of the control before this interval; while it is empty there is no threshold to judge by */

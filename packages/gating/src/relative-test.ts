@@ -4,6 +4,7 @@ import {
   type ArmCounts,
   addCheckpoint,
   addInterval,
+  copyProcess,
   type EvidenceProcess,
   logEvidence,
   plainLogEvidence,
@@ -38,7 +39,7 @@ export interface RelativeTestOptions {
  */
 export class RelativeTest {
   readonly nullRateRatio: number;
-  readonly #process: EvidenceProcess;
+  #process: EvidenceProcess;
   readonly #estimate: (groups: GroupCounts) => number;
   readonly #control = { exposures: new Float64Array(GROUP_COUNT), events: new Float64Array(GROUP_COUNT) };
   readonly #canaryGroupEvents = new Float64Array(GROUP_COUNT);
@@ -66,6 +67,21 @@ export class RelativeTest {
 
   checkpoint(): void {
     addCheckpoint(this.#process);
+  }
+
+  /** The same so far; what is added to one is not added to the other. */
+  copy(): RelativeTest {
+    const { nullRateRatio } = this;
+    const copy = new RelativeTest({ grid: this.#process.grid, nullRateRatio, estimate: this.#estimate });
+    copy.#process = copyProcess(this.#process);
+    copy.#control.exposures.set(this.#control.exposures);
+    copy.#control.events.set(this.#control.events);
+    copy.#canaryGroupEvents.set(this.#canaryGroupEvents);
+    copy.#canaryExposureCount = this.#canaryExposureCount;
+    copy.#canaryEventCount = this.#canaryEventCount;
+    copy.#controlExposureCount = this.#controlExposureCount;
+    copy.#controlEventCount = this.#controlEventCount;
+    return copy;
   }
 
   get dispersion(): number {

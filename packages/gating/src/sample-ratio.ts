@@ -64,6 +64,14 @@ export class SampleRatioTest {
     if (control !== null) addGroups(this.#controlGroups, control.groups.unitCount);
   }
 
+  /** The same so far; what is added to one is not added to the other. */
+  copy(): SampleRatioTest {
+    const copy = new SampleRatioTest(this.#shareRate);
+    for (const [shareRate, counts] of this.#counts) copy.#counts.set(shareRate, counts);
+    copy.#controlGroups.set(this.#controlGroups);
+    return copy;
+  }
+
   logEvidence(): number {
     return logEvidenceOf([...this.#counts.values()], this.dispersion);
   }

@@ -24,20 +24,28 @@ export const SILENT_INTERVALS = 3;
 export class AttemptStatistics {
   readonly plan: RolloutPlan;
   /** Of all stages: a budget is shared by guardrails whose stage is yet to come. */
-  readonly trackers: ReadonlyMap<string, { readonly tracker: Tracker; readonly stage: number | null }>;
-  readonly #history = new ControlHistory();
+  readonly trackers: Trackers;
+  #history = new ControlHistory();
   #stage: StageStatistics | null = null;
   #checkpointAt: number | null = null;
   #judgedThrough: number | null = null;
 
-  constructor(plan: RolloutPlan) {
+  constructor(plan: RolloutPlan, trackers: Trackers = trackersOf(plan)) {
     this.plan = plan;
-    this.trackers = new Map(
-      namedGuardrails(plan).flatMap(({ id, guardrail, stage }) => {
-        const tracker = trackerOf(guardrail);
-        return tracker === null ? [] : [[id, { tracker, stage }] as const];
-      }),
+    this.trackers = trackers;
+  }
+
+  /** The same so far; what is added to one is not added to the other. */
+  copy(): AttemptStatistics {
+    const trackers = [...this.trackers].map(
+      ([id, { tracker, stage }]) => [id, { tracker: tracker.copy(), stage }] as const,
     );
+    const copy = new AttemptStatistics(this.plan, new Map(trackers));
+    copy.#history = this.#history.copy();
+    copy.#stage = this.#stage?.copy() ?? null;
+    copy.#checkpointAt = this.#checkpointAt;
+    copy.#judgedThrough = this.#judgedThrough;
+    return copy;
   }
 
   /** The latest interval that was added. */
@@ -53,6 +61,11 @@ export class AttemptStatistics {
     for (const { tracker } of this.trackers.values()) tracker.startStage(entered.terms);
     this.#stage = entered;
     return entered;
+  }
+
+  /** For a look at a stage: these, or a copy, for a stage is opened for good by its first interval and not by who looks. */
+  lookedAtIn(stage: number): AttemptStatistics {
+    return this.#stage !== null && this.#stage.terms.stage >= stage ? this : this.copy();
   }
 
   /** Intervals come in order, two stages of one interval the earlier first. */
@@ -79,13 +92,24 @@ export class AttemptStatistics {
   }
 }
 
+type Trackers = ReadonlyMap<string, { readonly tracker: Tracker; readonly stage: number | null }>;
+
+function trackersOf(plan: RolloutPlan): Trackers {
+  return new Map(
+    namedGuardrails(plan).flatMap(({ id, guardrail, stage }) => {
+      const tracker = trackerOf(guardrail);
+      return tracker === null ? [] : [[id, { tracker, stage }] as const];
+    }),
+  );
+}
+
 const NOTHING: StageCounts = { exposureCount: 0, outcomeCount: 0, errorCount: 0, unitCount: 0 };
 
 /** What belongs to one stage alone: it begins with nothing. */
 export class StageStatistics {
   readonly terms: StageTerms;
   readonly sampleRatio: SampleRatioTest;
-  readonly #kept: EvidenceInterval[] = [];
+  #kept: EvidenceInterval[] = [];
   readonly #canaryGroups = new Float64Array(GROUP_COUNT);
   #counts = { canary: NOTHING, control: NOTHING };
   #bakedIntervals = 0;
@@ -94,9 +118,22 @@ export class StageStatistics {
   #controlThrough: number | null = null;
   #controlExposureCountSinceCanary = 0;
 
-  constructor(terms: StageTerms) {
+  constructor(terms: StageTerms, sampleRatio: SampleRatioTest = new SampleRatioTest(terms.shareRate)) {
     this.terms = terms;
-    this.sampleRatio = new SampleRatioTest(terms.shareRate);
+    this.sampleRatio = sampleRatio;
+  }
+
+  copy(): StageStatistics {
+    const copy = new StageStatistics(this.terms, this.sampleRatio.copy());
+    copy.#kept = [...this.#kept];
+    copy.#canaryGroups.set(this.#canaryGroups);
+    copy.#counts = this.#counts;
+    copy.#bakedIntervals = this.#bakedIntervals;
+    copy.#bakedThrough = this.#bakedThrough;
+    copy.#canaryThrough = this.#canaryThrough;
+    copy.#controlThrough = this.#controlThrough;
+    copy.#controlExposureCountSinceCanary = this.#controlExposureCountSinceCanary;
+    return copy;
   }
 
   get counts(): { readonly canary: StageCounts; readonly control: StageCounts } {

@@ -16,6 +16,8 @@ import { binIndex, shiftBinCount } from "./sketch.ts";
 
 /** Everything that a running guardrail can say. `null` where it has no such limit. */
 export interface Tracker {
+  /** The same so far; what is added to one is not added to the other. */
+  copy(): Tracker;
   /** A place from which evidence of harm is also counted afresh. */
   checkpoint(): void;
   startStage(stage: StageTerms): void;
@@ -71,18 +73,31 @@ export function trackerOf(guardrail: Guardrail): Tracker | null {
 }
 
 class ErrorTracker implements Tracker {
+  readonly #limits: ErrorLimits;
   readonly #worseThanControl: boolean;
-  readonly #harm = new RelativeTest({ grid: HARM, nullRateRatio: 1 });
-  readonly #limit: AbsoluteTest | null;
+  #harm = new RelativeTest({ grid: HARM, nullRateRatio: 1 });
+  #limit: AbsoluteTest | null;
   readonly #max: number | undefined;
-  readonly #sequence = new RatioSequence();
+  #sequence = new RatioSequence();
   #nonInferior = new RelativeTest({ grid: NON_INFERIOR, nullRateRatio: 1 });
   #withinLimit: AbsoluteTest | null = null;
 
-  constructor({ max, worseThanControl }: ErrorLimits) {
+  constructor(limits: ErrorLimits) {
+    const { max, worseThanControl } = limits;
+    this.#limits = limits;
     this.#worseThanControl = worseThanControl ?? false;
     this.#max = max;
     this.#limit = max === undefined ? null : new AbsoluteTest(HARM, max);
+  }
+
+  copy(): ErrorTracker {
+    const copy = new ErrorTracker(this.#limits);
+    copy.#harm = this.#harm.copy();
+    copy.#limit = this.#limit?.copy() ?? null;
+    copy.#sequence = this.#sequence.copy();
+    copy.#nonInferior = this.#nonInferior.copy();
+    copy.#withinLimit = this.#withinLimit?.copy() ?? null;
+    return copy;
   }
 
   checkpoint(): void {
@@ -137,17 +152,29 @@ class ErrorTracker implements Tracker {
 }
 
 class LatencyTracker implements Tracker {
-  readonly #comparison: LatencyComparison | null;
+  readonly #limits: LatencyLimits;
+  #comparison: LatencyComparison | null;
   readonly #max: { readonly bin: number; readonly rate: number } | null;
-  readonly #limit: AbsoluteTest | null;
-  readonly #attribution = new RelativeTest({ grid: HARM, nullRateRatio: 1 });
+  #limit: AbsoluteTest | null;
+  #attribution = new RelativeTest({ grid: HARM, nullRateRatio: 1 });
   #withinLimit: AbsoluteTest | null = null;
 
-  constructor({ metric, maxMs, maxIncreasePercent }: LatencyLimits) {
+  constructor(limits: LatencyLimits) {
+    const { metric, maxMs, maxIncreasePercent } = limits;
+    this.#limits = limits;
     this.#comparison =
       maxIncreasePercent === undefined ? null : new LatencyComparison(metric, shiftBinCount(maxIncreasePercent / 100));
     this.#max = maxMs === undefined ? null : { bin: binIndex(maxMs), rate: 1 - QUANTILES[metric] };
     this.#limit = this.#max && new AbsoluteTest(HARM, this.#max.rate);
+  }
+
+  copy(): LatencyTracker {
+    const copy = new LatencyTracker(this.#limits);
+    copy.#comparison = this.#comparison?.copy() ?? null;
+    copy.#limit = this.#limit?.copy() ?? null;
+    copy.#attribution = this.#attribution.copy();
+    copy.#withinLimit = this.#withinLimit?.copy() ?? null;
+    return copy;
   }
 
   checkpoint(): void {
@@ -199,14 +226,14 @@ class LatencyTracker implements Tracker {
 class RatioTracker implements Tracker {
   readonly #metric: string;
   readonly #limits: RatioLimits;
-  readonly #fewer: RelativeTest | null;
-  readonly #tooFew: AbsoluteTest | null;
-  readonly #tooMany: AbsoluteTest | null;
-  readonly #attribution = {
+  #fewer: RelativeTest | null;
+  #tooFew: AbsoluteTest | null;
+  #tooMany: AbsoluteTest | null;
+  #attribution = {
     fewer: new RelativeTest({ grid: FEWER, nullRateRatio: 1 }),
     more: new RelativeTest({ grid: HARM, nullRateRatio: 1 }),
   };
-  readonly #sequence = new RatioSequence();
+  #sequence = new RatioSequence();
   #proofs: { relative: RelativeTest | null; min: AbsoluteTest | null; max: AbsoluteTest | null } = {
     relative: null,
     min: null,
@@ -221,6 +248,19 @@ class RatioTracker implements Tracker {
     this.#fewer = nullRateRatio === null ? null : new RelativeTest({ grid: FEWER, nullRateRatio });
     this.#tooFew = min === undefined ? null : new AbsoluteTest(FEWER, min);
     this.#tooMany = max === undefined ? null : new AbsoluteTest(HARM, max);
+  }
+
+  copy(): RatioTracker {
+    const copy = new RatioTracker(this.#limits);
+    const { fewer, more } = this.#attribution;
+    const { relative, min, max } = this.#proofs;
+    copy.#fewer = this.#fewer?.copy() ?? null;
+    copy.#tooFew = this.#tooFew?.copy() ?? null;
+    copy.#tooMany = this.#tooMany?.copy() ?? null;
+    copy.#attribution = { fewer: fewer.copy(), more: more.copy() };
+    copy.#sequence = this.#sequence.copy();
+    copy.#proofs = { relative: relative?.copy() ?? null, min: min?.copy() ?? null, max: max?.copy() ?? null };
+    return copy;
   }
 
   checkpoint(): void {
