@@ -46,14 +46,11 @@ export function applyDecision(state: State, decision: Pick<Decision, "edits" | "
       revision: after.revision,
       operations,
       checksum: after.checksum,
-      kill: kill && kill.length <= KILLS_PER_MESSAGE ? kill.map((key) => killOf(key, after)) : null,
+      kill: kill && kill.map((key) => killOf(key, after)),
     });
   }
   return { state: { ...state, ...documents, environments }, commits };
 }
-
-/** What one kill message of the stream may hold; a greater kill travels as an ordinary patch. */
-const KILLS_PER_MESSAGE = 1000;
 
 /** The edits of a decision by the map they go into. */
 interface SortedEdits {

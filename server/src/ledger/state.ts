@@ -103,7 +103,7 @@ export interface Commit {
   readonly operations: readonly Operation[];
   /** The ruleset's checksum after it. */
   readonly checksum: string;
-  /** If the transaction was a kill and nothing else: the flags it killed, with their new checksums. */
+  /** If the transaction was a kill and nothing else: all flags it killed, with their new checksums. */
   readonly kill: readonly { readonly key: FlagKey; readonly checksum: string }[] | null;
   /** Unix ms, wall clock, taken right after COMMIT returned. */
   readonly committedAt: number;

@@ -109,6 +109,13 @@ describe("ST-24 one transaction is one message", () => {
       flags: kill,
     });
   });
+
+  it("is a patch if it kills more flags than a kill message may hold", () => {
+    const kills = (count: number) =>
+      Array.from({ length: count }, (_, index) => ({ key: `f${index}` as FlagKey, checksum: "0123456789ab" }));
+    expect(killMessage.safeParse(payload(frameCommit(commit({ kill: kills(1_000) })))).success).toBe(true);
+    expect(patch.safeParse(payload(frameCommit(commit({ kill: kills(1_001) })))).success).toBe(true);
+  });
 });
 
 describe("ST-27 a patch that is too large is not framed", () => {

@@ -108,9 +108,10 @@ function messageOf(commit: Commit): object {
     : { type: "patch", previous, revision, operations, checksum };
 }
 
-/** The largest kill message; above it a kill travels as a patch and does not overtake. */
+/** What one kill message may hold (`killMessage` of the contracts). */
 const FLAGS_PER_KILL = 1_000;
 
+/** Whether it travels as a kill. A greater one is a patch like others and does not overtake. */
 export function isKill(commit: Commit): boolean {
   return commit.kill !== null && commit.kill.length > 0 && commit.kill.length <= FLAGS_PER_KILL;
 }
