@@ -9,6 +9,9 @@ export const SUBPROTOCOL = "bunting.v1";
 /** Browsers cannot set headers on a websocket: there the token is a second offered subprotocol behind this prefix. */
 export const TOKEN_SUBPROTOCOL_PREFIX = "bunting.token.";
 
+/** On the answer to a poll: when it was made, Unix ms by the server's clock. What `sentAt` is on the stream. */
+export const SENT_AT_HEADER = "Bunting-Sent-At";
+
 /** Buckets a user can fall into. One bucket is 0.001 %. */
 export const BUCKET_COUNT = 100_000;
 
