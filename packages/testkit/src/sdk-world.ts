@@ -71,7 +71,8 @@ export function createSdkWorld(seed = 1, origin: Origin = createOrigin()): SdkWo
         });
       }
       const { status, body: ruleset } = node.poll(headers["if-none-match"]);
-      answer({ kind: "answered", status, headers: json, body: ruleset });
+      const sentAt = new Map([["bunting-sent-at", String(Math.floor(node.now()))]]);
+      answer({ kind: "answered", status, headers: new Map([...json, ...sentAt]), body: ruleset });
     },
   });
   return {

@@ -43,6 +43,8 @@ export interface StreamNode {
   connect(query: URLSearchParams, wire: Wire): NodeConnection | null;
   /** The answer to `GET /sdk/v1/ruleset`. */
   poll(etag: string | undefined): { readonly status: 200 | 304; readonly etag: string; readonly body: string };
+  /** What it calls the time, Unix ms. */
+  now(): number;
   readonly connections: ReadonlySet<NodeConnection>;
   readonly ruleset: Ruleset;
   /** Takes over what the origin has now, as after a restart. */
@@ -115,6 +117,10 @@ class Node implements StreamNode {
     const current = `"${this.ruleset.epoch}:${this.ruleset.revision}"`;
     const status = etag === current ? 304 : 200;
     return { status, etag: current, body: status === 200 ? JSON.stringify(this.snapshot()) : "" };
+  }
+
+  now(): number {
+    return this.options.now();
   }
 
   reload(): void {

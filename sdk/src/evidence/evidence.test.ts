@@ -155,6 +155,23 @@ describe("TE-31 evidence belongs to the interval of its exposure, by the server'
     expect(cells()).toMatchObject([{ interval: ahead / 10_000 }]);
   });
 
+  it.each([-1, 1])("also while it only polls, with a wall clock %d days off, from the first answer on", (days) => {
+    const world = createSdkWorld(1, createOrigin([flag(100)]));
+    const serverNow = (): number => 1_795_000_000_000 + world.time.clock.monotonic();
+    const node = world.serve({ now: serverNow });
+    world.time.jumpWallClock(1_795_000_000_000 - world.time.clock.now() + days * 86_400_000);
+    world.network.server = { ...world.leadTo(node), socket: (peer) => peer.refuse(404) };
+    const flags = createFlagsOn(world.platform, { url: "https://flags.test", token: "t", cacheFile: false });
+    world.time.advance(100);
+    expect(flags.status().transport).toBe("poll");
+    const trueInterval = Math.floor(serverNow() / 10_000);
+    flags.isEnabled("redis", "a");
+    world.time.advance(6_000);
+    expect(world.telemetry.batches.flatMap(({ evidence = [] }) => evidence)).toMatchObject([
+      { interval: trueInterval, exposureCount: 1 },
+    ]);
+  });
+
   it("which does not begin twice because a heartbeat was a moment late", () => {
     const { world, node, flags, cells } = live();
     world.time.advance(10_000 - (Math.floor(world.time.clock.now()) % 10_000) + 2);

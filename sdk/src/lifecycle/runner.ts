@@ -300,6 +300,7 @@ class ClientRunner implements Runner {
       server,
       replica: this.replica,
       identity: () => this.identity(),
+      serverTime: (sentAt) => this.book.hear(sentAt),
       confirmed: () => {
         this.confirm();
         this.becomeLive();

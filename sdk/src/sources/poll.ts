@@ -1,4 +1,4 @@
-import { LIMITS } from "@bunting/contracts/literals";
+import { LIMITS, SENT_AT_HEADER } from "@bunting/contracts/literals";
 import { type Identity, rulesetUrl } from "../address.ts";
 import { parseSnapshot } from "../guards.ts";
 import { type Failure, retryDelayMs } from "../lifecycle/retry.ts";
@@ -21,6 +21,8 @@ export interface PollHost {
   readonly server: Credentials;
   identity(): Identity;
   readonly replica: Replica;
+  /** What the server calls the time, Unix ms. Told before what the answer changes. */
+  serverTime(sentAt: number): void;
   /** The server answered, and the state is what it has. */
   confirmed(): void;
   /** Good or bad, the way changes arrive may be another now. */
@@ -28,6 +30,9 @@ export interface PollHost {
   failed(failure: Failure, message: string): void;
   counted(what: "malformed" | "refused"): void;
 }
+
+/** Names of headers come in lower case. */
+const SENT_AT = SENT_AT_HEADER.toLowerCase();
 
 /** The server holds an answer back until something commits, so that a kill costs one round trip. */
 const HOLD_MS = 25_000;
@@ -106,6 +111,10 @@ class LongPoller implements Poller {
       return { failure: { kind: "network", code: outcome.code }, message: `the poll failed: ${outcome.code}` };
     }
     const { status, headers, body } = outcome;
+    const sentAt = headers.get(SENT_AT);
+    if ((status === 200 || status === 304) && sentAt !== undefined && /^\d{1,15}$/.test(sentAt)) {
+      this.host.serverTime(Number(sentAt));
+    }
     if (status === 304) {
       this.host.confirmed();
       return "unchanged";

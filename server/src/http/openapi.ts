@@ -1,5 +1,5 @@
 import { ERRORS, type ErrorCode, problem } from "@bunting/contracts";
-import { TOKEN_KINDS } from "@bunting/contracts/literals";
+import { SENT_AT_HEADER, TOKEN_KINDS } from "@bunting/contracts/literals";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "zod";
 import { permits } from "../tokens/permission.ts";
@@ -55,6 +55,10 @@ const RESPONSE_HEADERS: Readonly<Record<string, HeaderObject>> = {
       "`<epoch>:<revision>` that the change reached. A change of several environments names each: " +
       "`<epoch>:<revision>;environment=<key>`, separated by commas.",
     schema: { type: "string", examples: ["k3Jd81:42"] },
+  },
+  [SENT_AT_HEADER]: {
+    description: "When the answer was made, Unix ms by the server's clock.",
+    schema: { type: "string", examples: ["1795143845678"] },
   },
   "Idempotency-Replayed": {
     description: "`true`: this is the stored answer to an earlier request with the same Idempotency-Key.",

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { EnvironmentKey, ErrorCode } from "@bunting/contracts";
-import { LIMITS } from "@bunting/contracts/literals";
+import { LIMITS, type SENT_AT_HEADER } from "@bunting/contracts/literals";
 import type { HttpBindings } from "@hono/node-server";
 import type { Context } from "hono";
 import type { z } from "zod";
@@ -53,7 +53,7 @@ export interface Success {
   readonly example?: unknown;
   /** Where the answer is not JSON, or not only. */
   readonly mediaType?: string;
-  readonly headers?: readonly ("ETag" | "Location" | "Bunting-Position")[];
+  readonly headers?: readonly ("ETag" | "Location" | "Bunting-Position" | typeof SENT_AT_HEADER)[];
 }
 
 /** What a handler sees: parsed, authenticated, allowed. */

@@ -47,9 +47,16 @@ export interface HubDeps {
   readonly options?: Partial<StreamOptions>;
 }
 
-/** Why a poll is not answered. */
-export type PollAnswer = { readonly ok: true; readonly snapshot: Snapshot | "unchanged" } | Refused;
+export type PollAnswer = Polled | Refused;
 
+interface Polled {
+  readonly ok: true;
+  readonly snapshot: Snapshot | "unchanged";
+  /** Unix ms, after the wait: what a client without a stream knows the server's time by. */
+  readonly sentAt: number;
+}
+
+/** Why a poll is not answered. */
 interface Refused {
   readonly ok: false;
   readonly refusal: Refusal;
@@ -160,7 +167,7 @@ export class Hub {
       waitMs: this.#draining ? 0 : Math.min(request.waitMs, LIMITS.waitMs),
     });
     this.#world.metrics.polls.inc({ outcome: snapshot === "unchanged" ? "unchanged" : "ruleset" });
-    return { ok: true, snapshot };
+    return { ok: true, snapshot, sentAt: this.#deps.clock.now() };
   }
 
   // --- the end

@@ -106,6 +106,31 @@ describe("ST-66 the polled ruleset", () => {
   });
 });
 
+describe("ST-69 a polled answer says when it was made", () => {
+  it.each(["changed", "unchanged"])("by the server's clock, where the ruleset has %s", async (what) => {
+    const { epoch, revision } = await position(under);
+    const tag = `"${epoch}:${what === "changed" ? revision - 1 : revision}"`;
+    const before = Date.now();
+    const { status, headers } = await poll("", { "if-none-match": tag });
+    const sentAt = Number(headers.get("bunting-sent-at"));
+    expect(status).toBe(what === "changed" ? 200 : 304);
+    expect(sentAt).toBeGreaterThanOrEqual(before);
+    expect(sentAt).toBeLessThanOrEqual(Date.now());
+  });
+
+  it("after its wait and not before", async () => {
+    const { epoch, revision } = await position(under);
+    const answer = poll("?waitMs=30000&instance=w&boot=b", { "if-none-match": `"${epoch}:${revision}"` });
+    await eventually(async () => {
+      const { body } = await under.request("GET", "/api/v1/environments/production/instances");
+      return JSON.stringify(body).includes('"w"');
+    });
+    const committedAt = Date.now();
+    await createFlag(under, "a");
+    expect(Number((await answer).headers.get("bunting-sent-at"))).toBeGreaterThanOrEqual(committedAt);
+  });
+});
+
 describe("ST-67 a poll that waits", () => {
   it("is answered by the next commit", async () => {
     await createFlag(under, "a");

@@ -1,5 +1,5 @@
 import { snapshot as snapshotSchema, telemetryAck, telemetryBatch } from "@bunting/contracts";
-import { LIMITS, SUBPROTOCOL } from "@bunting/contracts/literals";
+import { LIMITS, SENT_AT_HEADER, SUBPROTOCOL } from "@bunting/contracts/literals";
 import { z } from "zod";
 import { type Refused, type Reply, type Router, refused } from "../http/route.ts";
 import type { Actor } from "../ledger/command.ts";
@@ -57,7 +57,7 @@ export function sdkRoutes(router: Router, { delivery, telemetry }: SdkSlice): vo
         description: "One `snapshot` message, in one part.",
         schema: snapshotSchema,
         example: RULESET,
-        headers: ["ETag"],
+        headers: ["ETag", SENT_AT_HEADER],
       },
       errors: ["environment_not_found", "environment_archived", "position_ahead"],
     },
@@ -68,7 +68,11 @@ export function sdkRoutes(router: Router, { delivery, telemetry }: SdkSlice): vo
       const identity = { token: actor.token, instance, boot, sdk };
       const answer = await delivery.poll(environment, { identity, claim: parsePosition(ifNoneMatch), waitMs, signal });
       if (!answer.ok) return answer;
-      const headers = { "Cache-Control": "no-cache", Vary: "Accept-Encoding" };
+      const headers = {
+        "Cache-Control": "no-cache",
+        Vary: "Accept-Encoding",
+        [SENT_AT_HEADER]: String(answer.sentAt),
+      };
       if (answer.snapshot === "unchanged") {
         return { status: 304, headers: { ...headers, ...(ifNoneMatch !== undefined && { ETag: ifNoneMatch }) } };
       }
