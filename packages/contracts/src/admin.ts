@@ -2,7 +2,7 @@ import { z } from "zod";
 import { attributeCondition } from "./condition.ts";
 import { configuration, configurationDraft, initialConfiguration } from "./configuration.ts";
 import { context } from "./context.ts";
-import { decision, guardrailVerdict, rolloutView } from "./decision.ts";
+import { decision, decisionCounts, guardrailVerdict, rolloutView } from "./decision.ts";
 import { evaluationResult, traceStep } from "./evaluation.ts";
 import { flag, flagDraft, flagPatch } from "./flag.ts";
 import { environmentKey, flagKey, instant, json, segmentKey, text } from "./key.ts";
@@ -259,13 +259,6 @@ export const rolloutChange = z
   .meta({ id: "RolloutChange" });
 export type RolloutChange = z.infer<typeof rolloutChange>;
 
-const figures = z.object({
-  exposureCount: z.int(),
-  outcomeCount: z.int(),
-  errorCount: z.int(),
-  unitCount: z.int(),
-});
-
 /** One stage of one attempt, as it was when it was left, or as it is. */
 export const stageReport = z.object({
   attempt: z.int(),
@@ -276,7 +269,7 @@ export const stageReport = z.object({
   /** How it was left; null while it is under way. */
   outcome: z.enum(["promoted", "completed", "rolled_back", "killed", "aborted"]).nullable(),
   bakedSeconds: z.number(),
-  counts: z.object({ canary: figures, control: figures }),
+  counts: decisionCounts,
   guardrails: z.array(guardrailVerdict),
   signatures: z.array(signature),
 });
@@ -292,6 +285,7 @@ export const incidentReport = z.object({
   /** What the rollback rested on. */
   guardrails: z.array(z.string()),
   because: z.string(),
+  counts: decisionCounts,
   /** From the beginning of the failing stage to the first verdict of failure. */
   detectSeconds: z.number(),
   /** From that verdict to the change of the flag: `forSeconds`, or a person's time. */

@@ -32,6 +32,26 @@ export const guardrailVerdict = z.object({
 });
 export type GuardrailVerdict = z.infer<typeof guardrailVerdict>;
 
+const armCounts = z.object({
+  exposureCount: z.int(),
+  outcomeCount: z.int(),
+  errorCount: z.int(),
+  unitCount: z.int(),
+});
+export type ArmCounts = z.infer<typeof armCounts>;
+
+/** Of the stage that was judged: the evidence that a decision was taken on. */
+export const decisionCounts = z.object({
+  canary: armCounts,
+  control: armCounts,
+  /**
+   * How much of it is of intervals that not everybody had had the time to report. Only with a failure that waits for nobody, a
+   * gross one or open breakers; everything else is decided without such intervals.
+   */
+  fresh: z.object({ canary: armCounts, control: armCounts }).optional(),
+});
+export type DecisionCounts = z.infer<typeof decisionCounts>;
+
 export const decisionAction = z.enum(DECISION_ACTIONS);
 export type DecisionAction = z.infer<typeof decisionAction>;
 
@@ -63,10 +83,7 @@ export const decision = z
     because: z.string(),
     guardrails: z.array(guardrailVerdict),
     bakedSeconds: z.number(),
-    counts: z.object({
-      canary: z.object({ exposureCount: z.int(), outcomeCount: z.int(), errorCount: z.int(), unitCount: z.int() }),
-      control: z.object({ exposureCount: z.int(), outcomeCount: z.int(), errorCount: z.int(), unitCount: z.int() }),
-    }),
+    counts: decisionCounts,
     nextStep,
     /** Environment revision of the flag change, if there was one. */
     revision: z.int().nullable(),

@@ -226,6 +226,54 @@ describe("GA-23 open breakers", () => {
   });
 });
 
+describe("GA-159 counts are the evidence that a verdict rests on", () => {
+  const plan = { guardrails: [ERRORS] };
+  const now = START + 12 * 10_000 + 3_000;
+  const figures = ({ exposureCount, errorCount }: Judgement["counts"]["canary"]) => [exposureCount, errorCount];
+
+  it.each([
+    { by: "gross_failure", breakers: { openInstanceCount: 0, canaryInstanceCount: 9 } },
+    { by: "breakers", breakers: { openInstanceCount: 2, canaryInstanceCount: 9 } },
+  ])("of a failure by $by what has only just come in too, and marked", ({ by, breakers }) => {
+    const canary = by === "breakers" ? { exposures: 16, errors: 12 } : { exposures: 400, errors: 400 };
+    const fresh = intervalsOf(1, canary, { exposures: 760, errors: 3 }, { from: 12 });
+    const judgement = judge(plan, [...intervalsOf(12, CANARY, CONTROL), ...fresh], { now, breakers });
+    expect(causeOf(judgement)).toBe(by);
+    const { counts } = judgement;
+    // The twelfth interval is over, and not everybody has had the time to report it.
+    expect(figures(counts.canary)).toEqual([12 * 160 + canary.exposures, canary.errors]);
+    expect(figures(counts.control)).toEqual([12 * 3040 + 760, 12 * 15 + 3]);
+    expect(counts.fresh && [figures(counts.fresh.canary), figures(counts.fresh.control)]).toEqual([
+      [160 + canary.exposures, canary.errors],
+      [3040 + 760, 15 + 3],
+    ]);
+  });
+
+  it("of everything else the judged intervals alone", () => {
+    const { counts } = judge(plan, intervalsOf(13, CANARY, CONTROL), { now });
+    expect(figures(counts.canary)).toEqual([11 * 160, 0]);
+    expect(counts).not.toHaveProperty("fresh");
+  });
+
+  it("and never those of another stage", () => {
+    const before = intervalsOf(6, BAD, CONTROL);
+    const after = intervalsOf(1, { exposures: 40, errors: 40 }, CONTROL, { from: 6, stage: 1 });
+    const judgement = judge(plan, [...before, ...after], { stage: 1, now: START + 63_000 });
+    expect(figures(judgement.counts.canary)).toEqual([40, 40]);
+  });
+
+  it("in words, where breakers brought it about", () => {
+    const breakers = { openInstanceCount: 2, canaryInstanceCount: 9 };
+    const some = intervalsOf(1, { exposures: 16, errors: 12 }, { exposures: 300, errors: 1 });
+    expect(judge(plan, some, { now: START + 3_000, breakers }).because).toBe(
+      "breakers are open in 2 of 9 instances; in this stage 12 of the canary's 16 outcomes were errors, and 1 of the control's 300",
+    );
+    expect(judge(plan, [], { now: START + 3_000, breakers }).because).toBe(
+      "breakers are open in 2 of 9 instances; of this stage no outcome of the canary has come in",
+    );
+  });
+});
+
 describe("GA-14 one broken user is no regression", () => {
   const plan = { guardrails: [{ metric: "error_rate", worseThanControl: true, max: 0.01 } as const] };
   const errorsIn = (errorGroups: number): readonly EvidenceInterval[] =>

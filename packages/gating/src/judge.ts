@@ -1,11 +1,13 @@
+import type { DecisionCounts } from "@bunting/contracts";
 import { EVIDENCE_INTERVAL_MS } from "@bunting/contracts/literals";
+import { countsWithFresh } from "./counts.ts";
 import type { ArmCounts } from "./evidence-process.ts";
 import { type Found, fail, hold } from "./finding.ts";
 import { isGrossFailure } from "./gross-failure.ts";
 import { type GuardrailJudgement, judgeGuardrail, type Look, rounded } from "./guardrail-judgement.ts";
 import { guardrailsOfStage } from "./guardrails.ts";
 import { blame, harmFindings, mergeHarm, sentence, suspicion } from "./harm.ts";
-import type { Judgement, JudgementInputs } from "./judgement.ts";
+import type { Breakers, Judgement, JudgementInputs } from "./judgement.ts";
 import { conclude, promotedBy, waitingFor } from "./promotion.ts";
 import { judgeSampleRatio, silenceFindings } from "./silence.ts";
 import { AttemptStatistics } from "./statistics.ts";
@@ -54,8 +56,10 @@ export function judgeStatistics(kept: AttemptStatistics, inputs: JudgementInputs
     .map((judgement) => blame(judgement, harm));
   const sampleRatio = judgeSampleRatio(stage);
   const grossFailure = isGrossFailure(recentCounts(inputs));
+  const received = countsWithFresh(stage.counts, inputs);
   const findings = [
-    ...breakerFindings(inputs, grossFailure),
+    ...(grossFailure ? [grossFailureFinding(inputs)] : []),
+    ...breakerFindings(inputs.breakers, received),
     ...harmFindings(judged, harm),
     ...silenceFindings(stage, inputs, sampleRatio),
     ...guardrailHolds(judged),
@@ -80,29 +84,34 @@ export function judgeStatistics(kept: AttemptStatistics, inputs: JudgementInputs
     mergedLogEvidence: rounded(harm.logEvidence),
     contributions: harm.contributions.map(({ id, logEvidence }) => ({ id, logEvidence: rounded(logEvidence) })),
     bakedSeconds: stage.bakedSeconds,
-    counts: stage.counts,
+    counts: waitsForNobody(first) ? received : stage.counts,
     grossFailure,
     sampleRatio,
     judgedThrough: statistics.judgedThrough,
   };
 }
 
-function breakerFindings(inputs: JudgementInputs, grossFailure: boolean): Found[] {
-  const { openInstanceCount, canaryInstanceCount } = inputs.breakers;
+/** Whether it was found in what is still coming in. */
+const waitsForNobody = ({ failure }: Found): boolean => failure?.by === "gross_failure" || failure?.by === "breakers";
+
+function grossFailureFinding(inputs: JudgementInputs): Found {
+  const { canaryEventCount, canaryExposureCount, controlEventCount, controlExposureCount } = recentCounts(inputs);
+  const because =
+    `the canary is failing grossly: in the last minute ${canaryEventCount} of its ${canaryExposureCount} outcomes were ` +
+    `errors, and ${controlEventCount} of the control's ${controlExposureCount}`;
+  return fail(because, { by: "gross_failure", action: "rollback", guardrails: [] });
+}
+
+function breakerFindings({ openInstanceCount, canaryInstanceCount }: Breakers, { canary, control }: DecisionCounts) {
   const everywhere = openInstanceCount > 0 && openInstanceCount >= canaryInstanceCount;
-  const found: Found[] = [];
-  if (grossFailure) {
-    const { canaryEventCount, canaryExposureCount, controlEventCount, controlExposureCount } = recentCounts(inputs);
-    const because =
-      `the canary is failing grossly: in the last minute ${canaryEventCount} of its ${canaryExposureCount} outcomes were ` +
-      `errors, and ${controlEventCount} of the control's ${controlExposureCount}`;
-    found.push(fail(because, { by: "gross_failure", action: "rollback", guardrails: [] }));
-  }
-  if (openInstanceCount >= BREAKER_INSTANCES || everywhere) {
-    const because = `breakers are open in ${openInstanceCount} of ${canaryInstanceCount} instances`;
-    found.push(fail(because, { by: "breakers", action: "rollback", guardrails: [] }));
-  }
-  return found;
+  if (openInstanceCount < BREAKER_INSTANCES && !everywhere) return [];
+  const figures =
+    canary.outcomeCount === 0
+      ? "of this stage no outcome of the canary has come in"
+      : `in this stage ${canary.errorCount} of the canary's ${canary.outcomeCount} outcomes were errors, and ` +
+        `${control.errorCount} of the control's ${control.outcomeCount}`;
+  const because = `breakers are open in ${openInstanceCount} of ${canaryInstanceCount} instances; ${figures}`;
+  return [fail(because, { by: "breakers", action: "rollback", guardrails: [] })];
 }
 
 function recentCounts({ intervals, now, stage }: JudgementInputs): ArmCounts {

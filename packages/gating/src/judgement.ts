@@ -1,4 +1,4 @@
-import type { Guardrail, GuardrailVerdict, HoldCause, RolloutPlan, Verdict } from "@bunting/contracts";
+import type { DecisionCounts, Guardrail, GuardrailVerdict, HoldCause, RolloutPlan, Verdict } from "@bunting/contracts";
 import type { EvidenceInterval } from "./evidence.ts";
 
 /*
@@ -61,7 +61,8 @@ export interface Judgement {
   /** Shares of the merged e-value by guardrail, as `weight * e-value` in logs, largest first. */
   readonly contributions: readonly { readonly id: string; readonly logEvidence: number }[];
   readonly bakedSeconds: number;
-  readonly counts: { readonly canary: StageCounts; readonly control: StageCounts };
+  /** The evidence that the verdict rests on. Of a gross failure or open breakers that is also what has only just come in. */
+  readonly counts: DecisionCounts;
   readonly grossFailure: boolean;
   readonly sampleRatio: SampleRatio;
   /** Intervals up to this one were judged: later ones may still be coming in. Null: none yet. */

@@ -1,4 +1,5 @@
 import type { Decision, Rollout } from "@bunting/contracts";
+import { NO_STAGE_COUNTS } from "./counts.ts";
 import type { Transition } from "./machine.ts";
 
 /** A decision before it is stored: ids, revisions and the engine are the store's to add. */
@@ -11,7 +12,4 @@ export interface Ruling {
   readonly decision: DecisionDraft;
 }
 
-export const NO_COUNTS: Decision["counts"] = {
-  canary: { exposureCount: 0, outcomeCount: 0, errorCount: 0, unitCount: 0 },
-  control: { exposureCount: 0, outcomeCount: 0, errorCount: 0, unitCount: 0 },
-};
+export const NO_COUNTS: Decision["counts"] = { canary: NO_STAGE_COUNTS, control: NO_STAGE_COUNTS };

@@ -1,6 +1,7 @@
 import type { RolloutPlan } from "@bunting/contracts";
 import { EVIDENCE_INTERVAL_MS } from "@bunting/contracts/literals";
 import { ControlHistory } from "./control-history.ts";
+import { NO_STAGE_COUNTS, plusArm } from "./counts.ts";
 import { addGroups } from "./dispersion.ts";
 import { type EvidenceInterval, GROUP_COUNT } from "./evidence.ts";
 import { namedGuardrails } from "./guardrails.ts";
@@ -103,15 +104,13 @@ function trackersOf(plan: RolloutPlan): Trackers {
   );
 }
 
-const NOTHING: StageCounts = { exposureCount: 0, outcomeCount: 0, errorCount: 0, unitCount: 0 };
-
 /** What belongs to one stage alone: it begins with nothing. */
 export class StageStatistics {
   readonly terms: StageTerms;
   readonly sampleRatio: SampleRatioTest;
   #kept: EvidenceInterval[] = [];
   readonly #canaryGroups = new Float64Array(GROUP_COUNT);
-  #counts = { canary: NOTHING, control: NOTHING };
+  #counts = { canary: NO_STAGE_COUNTS, control: NO_STAGE_COUNTS };
   #bakedIntervals = 0;
   #bakedThrough: number | null = null;
   #canaryThrough: number | null = null;
@@ -166,7 +165,7 @@ export class StageStatistics {
     const { canary, control } = interval;
     this.#kept.push(interval);
     if (this.#kept.length > KEPT_INTERVALS) this.#kept.shift();
-    this.#counts = { canary: plus(this.#counts.canary, canary), control: plus(this.#counts.control, control) };
+    this.#counts = { canary: plusArm(this.#counts.canary, canary), control: plusArm(this.#counts.control, control) };
     this.sampleRatio.add(interval);
     if (canary !== null) addGroups(this.#canaryGroups, canary.groups.unitCount);
     this.#watch(interval);
@@ -202,14 +201,4 @@ export class StageStatistics {
     this.#bakedIntervals += this.#bakedThrough === null ? 1 : Math.min(SILENT_INTERVALS, interval - this.#bakedThrough);
     this.#bakedThrough = interval;
   }
-}
-
-function plus(counts: StageCounts, arm: StageCounts | null): StageCounts {
-  if (arm === null) return counts;
-  return {
-    exposureCount: counts.exposureCount + arm.exposureCount,
-    outcomeCount: counts.outcomeCount + arm.outcomeCount,
-    errorCount: counts.errorCount + arm.errorCount,
-    unitCount: counts.unitCount + arm.unitCount,
-  };
 }

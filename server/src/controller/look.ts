@@ -67,6 +67,9 @@ export function look(
   if (configuration.version !== rollout.configurationVersion) {
     return { ruling: decide({ ...inputs, cells: [] }), inputs: kept };
   }
+  // Breakers are heard of before the errors they opened at are settled: a decision by them shows those too.
+  const early = inputs.breakers.openInstanceCount > 0 ? watch(stored, configuration, evidence, now) : null;
+  if (early) return early;
   const remembered = memory.advance(evidence, through, now);
   if (remembered === null) return null;
   if (remembered.kind === "cells") {
@@ -104,7 +107,8 @@ export function watch(
   // The decision itself is made of everything, so that its figures are those of the stage.
   const through = evidence.through();
   const settled = evidence.cells(arms, { through }) ?? [];
-  const fresh = evidence.recentCells(arms).filter(({ availableAt }) => availableAt > through);
+  // Also what was counted while nobody could report it: instances come back with the errors their breakers opened at.
+  const fresh = evidence.cells(arms, { after: through, through: Number.MAX_SAFE_INTEGER }) ?? [];
   const inputs = inputsOf(stored, configuration, evidence, now);
   const ruling = decide({ ...inputs, cells: [...settled, ...fresh] });
   return ruling.decision.verdict === "fail" ? { ruling, inputs: { ...inputs, through, fresh } } : null;

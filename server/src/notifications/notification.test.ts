@@ -296,6 +296,16 @@ describe("NO-5 a message for Slack", () => {
     expect(texts).toContain("<https://grafana.example.com/d/1?a=b&amp;c=d%7Ce|Error dashboard>");
   });
 
+  it("says which of the figures had only just come in (GA-159)", () => {
+    const { counts } = decisionWith();
+    const fresh = { canary: { ...counts.canary, outcomeCount: 36, errorCount: 33 }, control: counts.control };
+    const { notification } = tell("rolled_back", decisionWith({ counts: { ...counts, fresh } }));
+    expect(notificationSchema.parse(notification)).toMatchObject({ decision: { counts: { fresh } } });
+    expect(textsOf(slackMessage(notification)).join("\n")).toContain(
+      "40 errors of 500 (canary), 2 of 500 (control); only just come in: 33 of 36, 2 of 500",
+    );
+  });
+
   it("lets nothing that others wrote call anybody or make a link", () => {
     const hostile = "<!channel> <@U1> <https://evil.example|x> @all";
     const rollout = rolloutWith({ plan: { ...plan, links: { [hostile]: "https://ok.example/<!here>|x" } } });

@@ -1,4 +1,10 @@
-import type { FlagNotification, GuardrailVerdict, Notification, RolloutNotification } from "@bunting/contracts";
+import type {
+  DecisionCounts,
+  FlagNotification,
+  GuardrailVerdict,
+  Notification,
+  RolloutNotification,
+} from "@bunting/contracts";
 
 /*
  * A notification as an incoming webhook of Slack takes it (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks,
@@ -132,10 +138,10 @@ function rolloutBlocks({ flag, environment, rollout, plan, decision, nextOpening
   return blocks;
 }
 
-type Counts = NonNullable<RolloutNotification["decision"]>["counts"];
-
-function seen({ canary, control }: Counts): string {
-  return `${canary.errorCount} errors of ${canary.outcomeCount} (canary), ${control.errorCount} of ${control.outcomeCount} (control)`;
+function seen({ canary, control, fresh }: DecisionCounts): string {
+  const all = `${canary.errorCount} errors of ${canary.outcomeCount} (canary), ${control.errorCount} of ${control.outcomeCount} (control)`;
+  if (fresh === undefined) return all;
+  return `${all}; only just come in: ${fresh.canary.errorCount} of ${fresh.canary.outcomeCount}, ${fresh.control.errorCount} of ${fresh.control.outcomeCount}`;
 }
 
 /** One guardrail with what it saw. */

@@ -1,4 +1,4 @@
-import type { Decision, IncidentReport, RolloutReport, StageReport } from "@bunting/contracts";
+import type { Decision, DecisionCounts, IncidentReport, RolloutReport, StageReport } from "@bunting/contracts";
 
 /** The report as a page to be filed: what is known is filled in, what only people know is left open. */
 export function reportMarkdown(report: RolloutReport): string {
@@ -56,7 +56,6 @@ export function reportMarkdown(report: RolloutReport): string {
 }
 
 function stageRow({ attempt, stage, percent, startedAt, endedAt, outcome, bakedSeconds, counts }: StageReport) {
-  const { canary, control } = counts;
   return [
     `${attempt}`,
     `${stage + 1} (${percent} %)`,
@@ -64,8 +63,8 @@ function stageRow({ attempt, stage, percent, startedAt, endedAt, outcome, bakedS
     endedAt ?? "",
     outcome?.replaceAll("_", " ") ?? "under way",
     `${Math.round(bakedSeconds)} s`,
-    shareOf(canary.errorCount, canary.outcomeCount),
-    shareOf(control.errorCount, control.outcomeCount),
+    errorsOf(counts, "canary"),
+    errorsOf(counts, "control"),
   ];
 }
 
@@ -88,7 +87,7 @@ function guardrailTable({ attempt, stage, guardrails }: StageReport): string[] {
 }
 
 function incidentSection(incident: IncidentReport): string[] {
-  const { at, attempt, stage, percent, because, guardrails } = incident;
+  const { at, attempt, stage, percent, because, guardrails, counts } = incident;
   return [
     `### ${at}: attempt ${attempt}, stage ${stage + 1} (${percent} %)`,
     inline(because),
@@ -100,6 +99,8 @@ function incidentSection(incident: IncidentReport): string[] {
         ["time to decide", `${incident.decideSeconds} s`],
         ["time to apply", incident.applyMs === null ? "no receipt is kept" : `${incident.applyMs} ms`],
         ["everybody applied it", incident.complete === null ? "unknown" : incident.complete ? "yes" : "not yet"],
+        ["canary errors", errorsOf(counts, "canary")],
+        ["control errors", errorsOf(counts, "control")],
         ["canary served", `${incident.exposureCount} times`],
         ["decision", incident.decision],
         ["next window", incident.nextOpening ?? "at any time"],
@@ -111,6 +112,14 @@ function incidentSection(incident: IncidentReport): string[] {
 
 function decisionRow({ at, by, action, verdict, because, forced }: Decision): string[] {
   return [at, by, `${action.replaceAll("_", " ")}${forced ? " (forced)" : ""}`, verdict ?? "", because];
+}
+
+/** What was decided on before everybody had reported it is said to be so. */
+function errorsOf({ fresh, ...counts }: DecisionCounts, arm: "canary" | "control"): string {
+  const all = shareOf(counts[arm].errorCount, counts[arm].outcomeCount);
+  const running = fresh?.[arm];
+  if (running === undefined || running.outcomeCount === 0) return all;
+  return `${all}, of them ${running.errorCount} of ${running.outcomeCount} only just come in`;
 }
 
 function shareOf(part: number, whole: number): string {

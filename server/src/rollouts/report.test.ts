@@ -81,6 +81,26 @@ describe("GA-222 the report", () => {
     expect(incident).toMatchObject({ applyMs: null, complete: null });
   });
 
+  it("tells by what figures an incident was decided, and which of them had only just come in (GA-159)", () => {
+    const none = { exposureCount: 0, outcomeCount: 0, errorCount: 0, unitCount: 0 };
+    const canary = { exposureCount: 50, outcomeCount: 40, errorCount: 34, unitCount: 30 };
+    const control = { ...none, outcomeCount: 800, errorCount: 2 };
+    const counts = {
+      canary,
+      control,
+      fresh: { canary: { ...canary, outcomeCount: 36, errorCount: 33 }, control: none },
+    };
+    const rollback = record(10, { ...look, stage: 1, verdict: "fail", action: "rollback", revision: 43, counts });
+    const report = rolloutReport.parse(reportOf(sources({ records: [...STORY.slice(0, 2), rollback] })));
+    expect(report.incidents).toMatchObject([{ counts, exposureCount: 50 }]);
+    expect(report.stages[1]).toMatchObject({ counts });
+    const page = reportMarkdown(report);
+    const shown = "34 of 40 (85.00 %), of them 33 of 36 only just come in";
+    expect(page).toContain(`| canary errors | ${shown} |`);
+    expect(page).toContain("| control errors | 2 of 800 (0.25 %) |");
+    expect(page).toMatch(new RegExp(`^\\| 1 \\| 2 .*${shown.replaceAll(/[().]/g, "\\$&")} \\| 2 of 800 `, "m"));
+  });
+
   it("is no incident where a person rolled back", () => {
     const byHand = record(3, { action: "rollback", by: "on-call", stage: 0 });
     const report = reportOf(sources({ records: [...STORY.slice(0, 1), byHand] }));

@@ -8,7 +8,6 @@ import type {
   StageReport,
 } from "@bunting/contracts";
 import { nextOpening } from "@bunting/gating";
-import type { KeptInputs } from "../controller/look.ts";
 import { fromInstant } from "../platform/instant.ts";
 
 /*
@@ -150,20 +149,14 @@ function incidentOf(decision: DecisionRecord, { rollout, records, receipt, now }
     at: decision.at,
     guardrails: failing.map(({ id }) => id),
     because: decision.because,
+    counts,
     detectSeconds: Math.max(0, seenAt - startedAt) / 1_000,
     decideSeconds: (at - seenAt) / 1_000,
     applyMs: applied?.latencyMs?.max ?? null,
     complete: applied?.complete ?? null,
-    exposureCount: counts.canary.exposureCount + freshExposureCount(decision, rollout.plan.canary),
+    exposureCount: counts.canary.exposureCount,
     nextOpening: opening?.label ?? null,
   };
-}
-
-/** Counts are of whole intervals; a gross failure is acted on before its interval is over. */
-function freshExposureCount({ inputs, stage }: DecisionRecord, canary: string): number {
-  const { fresh = [] } = inputs as unknown as Partial<KeptInputs>;
-  const served = fresh.filter((cell) => cell.variant === canary && cell.stage === stage);
-  return served.reduce((sum, { exposureCount }) => sum + exposureCount, 0);
 }
 
 /** Whether this promotion led into the stage: a look names the stage that it left, a person's command the one it led to. */

@@ -46,6 +46,13 @@ describe("a rollout on the screen", () => {
     expect(render({ attempt: 2 })).not.toContain("12,400");
   });
 
+  it("says what of the evidence had only just come in, where that was not waited for", () => {
+    const { counts } = sampleDecision();
+    const fresh = { canary: { ...counts.canary, outcomeCount: 40, errorCount: 34 }, control: counts.control };
+    const shown = render({}, [sampleDecision({ counts: { ...counts, fresh } })]);
+    expect(shown).toContain("12,345 outcomes, 52 errors, of which only just come in: 40 outcomes, 34 errors");
+  });
+
   it("says so if it is not how it stands now", () => {
     const seen = { rollout: sampleRollout(), decisions: [], trouble: "Cannot reach http://x: connection refused." };
     expect(renderRollout(seen, NOW, PLAIN)).toContain("when it was last seen. Cannot reach http://x");

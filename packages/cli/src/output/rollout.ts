@@ -1,4 +1,4 @@
-import type { Decision, NextStep, RolloutPlan, RolloutState, RolloutView } from "@bunting/contracts";
+import type { ArmCounts, Decision, NextStep, RolloutPlan, RolloutState, RolloutView } from "@bunting/contracts";
 import { renderGuardrails } from "./guardrails.ts";
 import { stageBar } from "./stage-bar.ts";
 import { facts } from "./table.ts";
@@ -144,16 +144,24 @@ function evidenceFacts(rollout: RolloutView, decisions: readonly Decision[], the
     rollout.stage === null
       ? undefined
       : `${formatSpan(rollout.bakedSeconds)} of ${formatSpan(bakeSeconds)} of evidence`;
-  const arm = (counts: Decision["counts"]["canary"]): string =>
-    `${formatCount(counts.exposureCount)} exposures of ${formatCount(counts.unitCount)} users, ${formatCount(counts.outcomeCount)} outcomes, ${formatCount(counts.errorCount)} errors`;
+  const arm = ({ counts }: Decision, name: "canary" | "control"): string =>
+    `${armInWords(counts[name])}${counts.fresh ? `, of which only just come in: ${outcomesInWords(counts.fresh[name])}` : ""}`;
   return facts(
     [
       ["baked", baked],
-      [`canary ${rollout.plan.canary}`, judged && arm(judged.counts.canary)],
-      [`control ${rollout.plan.control}`, judged && arm(judged.counts.control)],
+      [`canary ${rollout.plan.canary}`, judged && arm(judged, "canary")],
+      [`control ${rollout.plan.control}`, judged && arm(judged, "control")],
     ],
     theme,
   );
+}
+
+function armInWords(counts: ArmCounts): string {
+  return `${formatCount(counts.exposureCount)} exposures of ${formatCount(counts.unitCount)} users, ${outcomesInWords(counts)}`;
+}
+
+function outcomesInWords({ outcomeCount, errorCount }: ArmCounts): string {
+  return `${formatCount(outcomeCount)} outcomes, ${formatCount(errorCount)} errors`;
 }
 
 function nextFacts({ nextStep, plan, stage }: RolloutView, nowMs: number): Fact[] {
