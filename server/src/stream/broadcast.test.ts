@@ -50,6 +50,18 @@ describe("ST-50 a broadcast goes in chunks with the event loop in between", () =
     expect(visited).toEqual(["a0", "a1", "a2"]);
   });
 
+  it("goes on behind a visit that throws, and does not come back to it", () => {
+    const { time, visited, ordered, broadcast } = setUp(3, 2);
+    const visit = (item: number): void => {
+      visited.push(`u${item}`);
+      if (item === 0) throw new Error("a defect of one connection");
+    };
+    expect(() => broadcast.urge(visit)).toThrow("a defect of one connection");
+    ordered.push("a");
+    time.advance(0);
+    expect(visited).toEqual(["u0", "u1", "u2", "a0", "a1", "a2"]);
+  });
+
   it("does nothing for nobody, and is not stuck after it", () => {
     const { time, items, visited, ordered, broadcast } = setUp(0, 2);
     ordered.push("a");

@@ -54,12 +54,17 @@ export class Broadcast<Item> {
     const pass = this.#urgent[0] ?? this.#orderedPass();
     if (!pass) return;
     const end = Math.min(pass.next + this.#chunk, this.#items.length);
-    for (; pass.next < end; pass.next++) {
-      const item = this.#items[pass.next];
-      if (item !== undefined) pass.visit(item);
+    try {
+      while (pass.next < end) {
+        const item = this.#items[pass.next];
+        // Before the visit: one that throws is not visited again, or nobody behind it would hear anything any more.
+        pass.next += 1;
+        if (item !== undefined) pass.visit(item);
+      }
+    } finally {
+      if (pass.next >= this.#items.length) this.#finish(pass);
+      this.#schedule();
     }
-    if (pass.next >= this.#items.length) this.#finish(pass);
-    this.#schedule();
   }
 
   #orderedPass(): Pass<Item> | null {
