@@ -118,18 +118,24 @@ class RolloutController implements Controller {
     this.#deps.scheduler.soon(() => this.#next());
   }
 
+  /** Of all that are due, the one that has waited longest. */
   #findDue(): { readonly live: Live; readonly due: Due } | null {
     // Whatever would be decided could not be stored, and what is not stored has not happened.
     if (this.#deps.ledger.readOnly === "storage_read_only") return null;
     const live = this.#live();
     this.#forgetOthers(live);
     const now = this.#deps.clock.monotonic();
+    let next: { readonly live: Live; readonly due: Due } | null = null;
+    let waitingSince = Number.POSITIVE_INFINITY;
     for (const each of live) {
-      const { stored, configuration } = each;
-      const due = dueOf(stored, configuration.version, this.#attention.get(stored.rollout.id), now);
-      if (due) return { live: each, due };
+      const attention = this.#attention.get(each.stored.rollout.id) ?? UNSEEN;
+      const due = dueOf(each.stored, each.configuration.version, attention, now);
+      // In a fixed order the first ones, which news make due again every second, would starve the last.
+      if (due === null || attention.watchedAt >= waitingSince) continue;
+      next = { live: each, due };
+      waitingSince = attention.watchedAt;
     }
-    return null;
+    return next;
   }
 
   #live(): readonly Live[] {

@@ -29,10 +29,9 @@ const WATCH_SPACING_MS = 1_000;
 export function dueOf(
   { rollout }: Pick<StoredRollout, "rollout">,
   configurationVersion: number,
-  attention: Attention | undefined,
+  attention: Attention,
   now: number,
 ): Due | null {
-  if (!attention) return "look";
   if (now < attention.notBefore) return null;
   // A person did something: what follows from it is not put off to the next interval.
   if (attention.version !== rollout.version || rollout.configurationVersion !== configurationVersion) return "look";
