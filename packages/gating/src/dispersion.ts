@@ -52,9 +52,9 @@ export function shrink(estimate: number, weight: number, floor = 1): number {
  * (McCullagh and Nelder 1989, 4.5), so it errs by `phi sqrt(2/(G - 1))`, a quarter for 32 groups. However many events there
  * are, an excess over 1 that is smaller than this is often seen as none, and whoever looks all the time finds the moment when
  * it is. A test of harm divides by the estimate itself and bears that; here the error would be multiplied by `margin`. What
- * the margin multiplies is therefore at least half a standard error. Half of one is a choice: wrong proofs in 17 of the
- * settings of docs/gating-report.md were at most 7 % without it, are at most 3.5 % with it, and a whole one doubles the time
- * that a right proof takes. At a margin of 1 nothing is multiplied, and this is `phi`.
+ * the margin multiplies is therefore at least half a standard error. Half of one is a choice, made on the settings of
+ * docs/gating-report.md: without it wrong proofs at a margin of six reached 7 % of a budget of 5 %, with it they reach 3.5 %, and
+ * with a whole one a right proof takes twice as long. At a margin of 1 nothing is multiplied, and this is `phi`.
  */
 export function dispersionAtMargin(phi: number, margin: number, { exposures }: GroupCounts): number {
   let filledCount = 0;
