@@ -15,13 +15,23 @@ export interface CompiledRuleset {
   readonly issues: readonly CompileIssue[];
 }
 
+/** What this process serves of a flag otherwise than its ruleset says: to everybody, or to those who would get a variant. */
+export type ServedInstead = { readonly forced: string } | { readonly withheld: string; readonly instead: string };
+
+/** Asked for flags that are prerequisites of others, which see what is served here (EV-44). Null: what the ruleset says. */
+export type LocalServing = (flag: CompiledFlag) => ServedInstead | null;
+
 /**
  * Compiles a ruleset. With an earlier compilation of the same environment, whatever did not change is taken from it: entries
  * by their checksum, rules by the checksums of their segments, and prerequisites by the flags they lead to. So a patch costs
  * what it touches, and the subjects' hashes stay known.
  */
-export function compileRuleset(ruleset: Ruleset, previous?: CompiledRuleset): CompiledRuleset {
-  return new Compilation(ruleset, previous instanceof Compilation ? previous : undefined);
+export function compileRuleset(
+  ruleset: Ruleset,
+  previous?: CompiledRuleset,
+  servedInstead: LocalServing = () => null,
+): CompiledRuleset {
+  return new Compilation(ruleset, previous instanceof Compilation ? previous : undefined, servedInstead);
 }
 
 class Compilation implements CompiledRuleset {
@@ -31,12 +41,12 @@ class Compilation implements CompiledRuleset {
   readonly segments: ReadonlyMap<string, CompiledSegment>;
   private readonly hasher: Hasher;
 
-  constructor(ruleset: Ruleset, previous: Compilation | undefined) {
+  constructor(ruleset: Ruleset, previous: Compilation | undefined, servedInstead: LocalServing) {
     this.ruleset = ruleset;
     this.hasher = previous?.hasher ?? createHasher();
     this.segments = compileSegments(ruleset, previous?.segments);
     const { flags, issues } = compileEntries(ruleset, this.segments, previous, this.hasher);
-    linkPrerequisites(flags, previous?.flags, this.hasher);
+    linkPrerequisites(flags, { previous: previous?.flags, hasher: this.hasher, servedInstead });
     this.flags = flags;
     this.issues = issues;
   }
@@ -100,8 +110,15 @@ function usesSame(program: Program, segments: ReadonlyMap<string, CompiledSegmen
 /** Ties prerequisites to the flags they ask, those first that are asked (EV-41). */
 function linkPrerequisites(
   flags: Map<string, LinkedFlag>,
-  previous: ReadonlyMap<string, LinkedFlag> | undefined,
-  hasher: Hasher,
+  {
+    previous,
+    hasher,
+    servedInstead,
+  }: {
+    readonly previous: ReadonlyMap<string, LinkedFlag> | undefined;
+    readonly hasher: Hasher;
+    readonly servedInstead: LocalServing;
+  },
 ): void {
   const graph = new Map<string, readonly string[]>();
   for (const [key, { entry }] of flags) {
@@ -115,23 +132,40 @@ function linkPrerequisites(
   for (const key of depths.keys()) {
     const flag = flags.get(key);
     if (flag === undefined || !graph.has(key)) continue;
-    const prerequisites = flag.entry.prerequisites.map(({ flag: asked, variants }) =>
-      link(flags.get(asked), (depths.get(asked) ?? 0) + 1 <= LIMITS.prerequisiteDepth, variants),
-    );
+    const prerequisites = flag.entry.prerequisites.map(({ flag: asked, variants }) => {
+      const isShallow = (depths.get(asked) ?? 0) + 1 <= LIMITS.prerequisiteDepth;
+      return link(isShallow ? flags.get(asked) : undefined, variants, servedInstead);
+    });
     const isLinked = previous?.get(key) === flag && leadsToSame(flag.prerequisites, prerequisites);
     if (!isLinked) flags.set(key, new LinkedFlag(flag.program, prerequisites, hasher));
   }
 }
 
-function link(flag: LinkedFlag | undefined, isShallow: boolean, variants: readonly string[]): LinkedPrerequisite {
-  if (flag === undefined || !isShallow) return { flag: null, accepts: [], isShared: false };
+function link(
+  flag: LinkedFlag | undefined,
+  variants: readonly string[],
+  servedInstead: LocalServing,
+): LinkedPrerequisite {
+  if (flag === undefined) return settled(false);
+  const served = servedInstead(flag);
+  if (served !== null && "forced" in served) return settled(variants.includes(served.forced));
   return {
     flag,
-    accepts: flag.variants.map(({ key }) => variants.includes(key)),
+    isAlwaysMet: false,
+    accepts: flag.variants.map(({ key }) => variants.includes(served?.withheld === key ? served.instead : key)),
     isShared: flag.prerequisites.length > 0,
   };
 }
 
+function settled(isAlwaysMet: boolean): LinkedPrerequisite {
+  return { flag: null, isAlwaysMet, accepts: [], isShared: false };
+}
+
 function leadsToSame(known: Judged["prerequisites"], next: Judged["prerequisites"]): boolean {
-  return known.length === next.length && known.every(({ flag }, index) => flag === next[index]?.flag);
+  return known.length === next.length && known.every((one, index) => isSameLink(one, next[index]));
+}
+
+function isSameLink(known: LinkedPrerequisite, next: LinkedPrerequisite | undefined): boolean {
+  if (next === undefined || known.flag !== next.flag || known.isAlwaysMet !== next.isAlwaysMet) return false;
+  return known.accepts.every((accepted, index) => accepted === next.accepts[index]);
 }

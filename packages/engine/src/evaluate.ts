@@ -20,8 +20,10 @@ export interface Judged {
 }
 
 export interface LinkedPrerequisite {
-  /** Null if it can never be met: no such flag, a cycle, or a chain that is too long. */
+  /** Null if nobody needs to be asked. */
   readonly flag: Judged | null;
+  /** What is true where nobody is asked: no such flag, a cycle, a chain that is too long, or a flag that is forced here. */
+  readonly isAlwaysMet: boolean;
   /** By the flag's variant index: whether serving it meets the prerequisite. */
   readonly accepts: readonly boolean[];
   /** Whether the flag has prerequisites itself, so that its decision may be asked for on several paths. */
@@ -62,7 +64,7 @@ function serveDecision(serve: CompiledServe, subject: Subject, hasher: Hasher): 
 /** Met, EV-40: decided without error, for one of the variants. */
 export function isMet(prerequisite: LinkedPrerequisite, subject: Subject, memo: Memo | null): boolean {
   const { flag } = prerequisite;
-  if (flag === null) return false;
+  if (flag === null) return prerequisite.isAlwaysMet;
   const decision = prerequisite.isShared ? remembered(flag, subject, memo ?? new Map()) : judge(flag, subject, memo);
   const cause = flag.program.causes[causeOf(decision)];
   return cause?.errorCode === undefined && prerequisite.accepts[variantIndexOf(decision)] === true;

@@ -1,6 +1,6 @@
 import type { BreakerReport, EvidenceCell, GaugeReport } from "@bunting/contracts";
 import { LIMITS } from "@bunting/contracts/literals";
-import type { CompiledFlag } from "@bunting/engine";
+import type { CompiledFlag, ServedInstead } from "@bunting/engine";
 import type { Cancel, Clock, Scheduler } from "../ports.ts";
 import type { ActiveBreaker } from "../types.ts";
 import { BreakerShell } from "./breaker-shell.ts";
@@ -80,6 +80,14 @@ export class EvidenceBook implements CellKeeper {
       rollout = this.begin(key, entry.rollout);
     }
     return Scope.of(flag, rollout, entry.rollout.metrics);
+  }
+
+  /** What a breaker that is not closed takes from the flag as it is now: another stage or attempt begins closed. */
+  withheldOf({ key, entry }: CompiledFlag): ServedInstead | null {
+    const rollout = this.rollouts.get(key);
+    if (rollout === undefined || entry.rollout === undefined || !rollout.isOf(entry.rollout)) return null;
+    if (rollout.breaker.isClosed) return null;
+    return { withheld: entry.rollout.canary, instead: entry.rollout.control };
   }
 
   /** Ends the rollouts of flags that are gone. */

@@ -1,5 +1,12 @@
 import type { KillMessage, Patch, Ruleset } from "@bunting/contracts";
-import { applyKill, applyOperations, type CompiledRuleset, compileRuleset, rulesetChecksum } from "@bunting/engine";
+import {
+  applyKill,
+  applyOperations,
+  type CompiledRuleset,
+  compileRuleset,
+  type LocalServing,
+  rulesetChecksum,
+} from "@bunting/engine";
 import type { Position } from "../types.ts";
 
 /*
@@ -33,6 +40,8 @@ export interface Replica {
   patch(epoch: string, patch: Patch): Verdict;
   /** Takes effect in any case, at the latest as an overlay (LC-36). */
   kill(epoch: string, kill: KillMessage): Verdict;
+  /** What is served here otherwise than the ruleset says has changed: prerequisites are to see it (EV-44). */
+  relink(): void;
   hasLeft(epoch: string): boolean;
 }
 
@@ -48,8 +57,12 @@ const LEFT_EPOCHS = 32;
 const OVERLAYS = 10_000;
 
 /** `swapped` is called after each change that an evaluation can see. */
-export function createReplica(start: ReplicaStart, swapped: (replica: Replica) => void): Replica {
-  return new CompiledReplica(start, swapped);
+export function createReplica(
+  start: ReplicaStart,
+  swapped: (replica: Replica) => void,
+  servedInstead: LocalServing = () => null,
+): Replica {
+  return new CompiledReplica(start, swapped, servedInstead);
 }
 
 class CompiledReplica implements Replica {
@@ -59,10 +72,12 @@ class CompiledReplica implements Replica {
   left: readonly string[];
   private readonly overlays = new Map<string, Position>();
   private readonly swapped: (replica: Replica) => void;
+  private readonly servedInstead: LocalServing;
 
-  constructor({ ruleset, left }: ReplicaStart, swapped: (replica: Replica) => void) {
+  constructor({ ruleset, left }: ReplicaStart, swapped: (replica: Replica) => void, servedInstead: LocalServing) {
+    this.servedInstead = servedInstead;
     this.ruleset = ruleset ?? NOTHING;
-    this.compiled = compileRuleset(this.ruleset);
+    this.compiled = compileRuleset(this.ruleset, undefined, servedInstead);
     this.position = ruleset === null ? null : positionOf(ruleset);
     this.left = left.slice(-LEFT_EPOCHS);
     this.swapped = swapped;
@@ -106,6 +121,10 @@ class CompiledReplica implements Replica {
     return applied.reason === "old" ? "ignored" : this.overlay(epoch, kill, applied.reason);
   }
 
+  relink(): void {
+    this.compiled = compileRuleset(withKills(this.ruleset, this.overlays), this.compiled, this.servedInstead);
+  }
+
   /** The highest revision counts: a later restore has a higher one, and an older kill that comes late must not end early. */
   private overlay<Reason extends Verdict>(epoch: string, { flags, revision }: KillMessage, reason: Reason): Reason {
     for (const { key } of flags) {
@@ -128,7 +147,7 @@ class CompiledReplica implements Replica {
   }
 
   private compile(): void {
-    this.compiled = compileRuleset(withKills(this.ruleset, this.overlays), this.compiled);
+    this.relink();
     this.swapped(this);
   }
 }

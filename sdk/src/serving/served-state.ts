@@ -1,6 +1,7 @@
+import { type CompiledFlag, type ServedInstead, variantIndexOf } from "@bunting/engine";
 import { EvidenceBook } from "../evidence/book.ts";
 import type { ResolvedOptions } from "../options.ts";
-import { createOverrides, type Overrides, watchOverrideFile } from "../overrides.ts";
+import { createOverrides, decisionOf, type Overrides, watchOverrideFile } from "../overrides.ts";
 import type { Cancel, Platform } from "../ports.ts";
 import { createReplica, type Replica, type ReplicaStart } from "../ruleset/replica.ts";
 import { createSlots, type Slots } from "../telemetry/slots.ts";
@@ -48,15 +49,23 @@ class SwappedState implements ServedState {
     this.book = new EvidenceBook({
       clock: platform.clock,
       scheduler: platform.scheduler,
-      breakerChanged: (flag) => host.changed({ keys: [flag], revision: this.table.revision }),
+      breakerChanged: (flag) => {
+        const before = this.relink();
+        const others = changedKeys(before, this.table).filter((key) => key !== flag);
+        host.changed({ keys: [flag, ...others], revision: this.table.revision });
+      },
     });
     this.overrides = createOverrides({ environment: platform.environment, overrideEnv: options.overrideEnv });
     this.readFile();
-    this.replica = createReplica(beginning, (replica) => {
-      const swapped = this.swap();
-      host.moved(replica);
-      this.tell(swapped);
-    });
+    this.replica = createReplica(
+      beginning,
+      (replica) => {
+        const swapped = this.swap();
+        host.moved(replica);
+        this.tell(swapped);
+      },
+      (flag) => this.servedInstead(flag),
+    );
     this.swap();
   }
 
@@ -65,7 +74,7 @@ class SwappedState implements ServedState {
     if (options.overrideFile === null) return () => {};
     return watchOverrideFile(options.overrideFile, platform, (text) => {
       this.overrides.load(text);
-      this.tell(this.swap());
+      this.tell(this.relink());
     });
   }
 
@@ -78,6 +87,22 @@ class SwappedState implements ServedState {
       const reason = error instanceof Error ? error.message : "unknown reason";
       this.host.report("override_file", `the override file cannot be read: ${reason}`);
     }
+  }
+
+  /** What prerequisites see of the flag besides its ruleset, in the order of EV-1: kill, override, breaker. */
+  private servedInstead(flag: CompiledFlag): ServedInstead | null {
+    if (flag.entry.killed) return null;
+    const override = this.overrides.of(flag.key);
+    const decision = override && decisionOf(override, flag);
+    if (decision === undefined) return this.book.withheldOf(flag);
+    const forced = flag.variants[variantIndexOf(decision)]?.key;
+    return forced === undefined ? null : { forced };
+  }
+
+  /** The table before. */
+  private relink(): ServingTable {
+    this.replica.relink();
+    return this.swap();
   }
 
   /** The table before. */
