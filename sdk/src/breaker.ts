@@ -101,7 +101,13 @@ export function isBurning(canary: Trials, control: Trials): boolean {
  * at little traffic.
  */
 const WINDOWS_SECONDS = [1, 3, 10] as const;
-const SLOT_COUNT = 10;
+/**
+ * Fine enough that a window is as long as it is called: with slots of a second one that has just begun holds nearly nothing,
+ * and the next longer is diluted by seconds of success, which delays the opening by as much.
+ */
+const SLOT_MS = 100;
+const SLOTS_PER_SECOND = 1_000 / SLOT_MS;
+const SLOT_COUNT = 10 * SLOTS_PER_SECOND;
 /** Failed units that are told apart. Above it units that failed long ago are forgotten, then further ones count unchecked. */
 const REMEMBERED_UNITS = 4_096;
 
@@ -109,11 +115,12 @@ export const CANARY = 0;
 export const CONTROL = 1;
 export type ArmIndex = typeof CANARY | typeof CONTROL;
 
-/** Outcomes of the last ten seconds in slots of one second, per arm. */
+/** Outcomes of the last ten seconds in slots of a tenth of a second, per arm. */
 export class OutcomeWindows {
-  private second = Number.NEGATIVE_INFINITY;
+  /** The newest slot, counted from the clock's zero. */
+  private newest = Number.NEGATIVE_INFINITY;
   private readonly successes = [new Uint32Array(SLOT_COUNT), new Uint32Array(SLOT_COUNT)] as const;
-  /** By the second of the unit's latest failure, so that a unit that tries again and again counts once in every window. */
+  /** By the slot of the unit's latest failure, so that a unit that tries again and again counts once in every window. */
   private readonly failures = [new Uint32Array(SLOT_COUNT), new Uint32Array(SLOT_COUNT)] as const;
   private readonly latest = [new Map<number, number>(), new Map<number, number>()] as const;
 
@@ -128,12 +135,12 @@ export class OutcomeWindows {
     const { [arm]: latest } = this.latest;
     const { [arm]: counts } = this.failures;
     const before = latest.get(unit);
-    if (before !== undefined && before > this.second - SLOT_COUNT) {
+    if (before !== undefined && before > this.newest - SLOT_COUNT) {
       const previous = slotOf(before);
       counts[previous] = (counts[previous] ?? 1) - 1;
     } else if (latest.size >= REMEMBERED_UNITS) this.forget(latest);
     counts[slot] = (counts[slot] ?? 0) + 1;
-    if (before !== undefined || latest.size < REMEMBERED_UNITS) latest.set(unit, this.second);
+    if (before !== undefined || latest.size < REMEMBERED_UNITS) latest.set(unit, this.newest);
   }
 
   /** To be asked after a failure of the canary. */
@@ -147,13 +154,14 @@ export class OutcomeWindows {
     const burning = WINDOWS_SECONDS.find((seconds) =>
       isBurning(this.trials(CANARY, seconds), this.trials(CONTROL, seconds)),
     );
-    return this.trials(CANARY, burning ?? SLOT_COUNT);
+    return this.trials(CANARY, burning ?? SLOT_COUNT / SLOTS_PER_SECOND);
   }
 
   trials(arm: ArmIndex, seconds: number): Trials {
     let [successCount, failureCount] = [0, 0];
-    for (let back = 0; back < seconds && back < SLOT_COUNT; back += 1) {
-      const slot = slotOf(this.second - back);
+    const slots = Math.min(seconds * SLOTS_PER_SECOND, SLOT_COUNT);
+    for (let back = 0; back < slots; back += 1) {
+      const slot = slotOf(this.newest - back);
       successCount += this.successes[arm][slot] ?? 0;
       failureCount += this.failures[arm][slot] ?? 0;
     }
@@ -162,13 +170,13 @@ export class OutcomeWindows {
 
   /** The slot of this moment; those between the last moment and this one are emptied. */
   private slotAt(now: number): number {
-    const second = Math.floor(now / 1000);
-    if (second > this.second) {
-      const passed = Math.min(SLOT_COUNT, second - this.second);
-      for (let back = 0; back < passed; back += 1) this.empty(slotOf(second - back));
-      this.second = second;
+    const newest = Math.floor(now / SLOT_MS);
+    if (newest > this.newest) {
+      const passed = Math.min(SLOT_COUNT, newest - this.newest);
+      for (let back = 0; back < passed; back += 1) this.empty(slotOf(newest - back));
+      this.newest = newest;
     }
-    return slotOf(this.second);
+    return slotOf(this.newest);
   }
 
   private empty(slot: number): void {
@@ -176,11 +184,11 @@ export class OutcomeWindows {
   }
 
   private forget(latest: Map<number, number>): void {
-    for (const [unit, second] of latest) if (second <= this.second - SLOT_COUNT) latest.delete(unit);
+    for (const [unit, slot] of latest) if (slot <= this.newest - SLOT_COUNT) latest.delete(unit);
   }
 }
 
 /** Monotonic time starts anywhere, below zero too. */
-function slotOf(second: number): number {
-  return ((second % SLOT_COUNT) + SLOT_COUNT) % SLOT_COUNT;
+function slotOf(count: number): number {
+  return ((count % SLOT_COUNT) + SLOT_COUNT) % SLOT_COUNT;
 }

@@ -2,24 +2,37 @@ import { setInterval as everyMs } from "node:timers/promises";
 import { createFlags } from "@bunting/sdk";
 
 /*
- * A process of an application: a thousand requests a second, each by another user, through the flag `burning`. Both branches work
- * until SIGUSR2; from then on every request of the canary fails. Address, token and name come from the environment. What happens
- * is printed, a JSON line each: see {@link Event}.
+ * A process of an application: a thousand requests a second, each by another user, through the flag `burning`. One in a hundred
+ * is by a user of the first percent, evenly, so that a canary at 1 % gets ten a second. Requests come when they are due, whether
+ * the process got to run or not. Both branches work until SIGUSR2; from then on every request of the canary fails. Address, token
+ * and name come from the environment. What happens is printed, a JSON line each: see {@link Event}.
  */
 
 export type Event =
   /** Since the first request. */
   | { readonly type: "serving" }
-  /** A request of the canary failed; `at` is Unix ms. */
-  | { readonly type: "failed"; readonly at: number; readonly isBreakerOpen: boolean }
+  | {
+      /** A request of the canary failed. */
+      readonly type: "failed";
+      /** Unix ms. */
+      readonly at: number;
+      /** By this process's own clock, ms. */
+      readonly clockMs: number;
+      /** The longest that this process was kept from running within the five seconds before. */
+      readonly heldUpMs: number;
+      readonly isBreakerOpen: boolean;
+    }
   /** A state of the server was applied. */
   | { readonly type: "applied"; readonly at: number; readonly revision: number }
   /** Each second. */
   | { readonly type: "served"; readonly requestCount: number; readonly canaryCount: number };
 
-const REQUESTS_PER_TICK = 10;
+const REQUESTS_PER_SECOND = 1_000;
+/** One request of the canary among as many. */
+const CANARY_EVERY = 100;
+const FIRST_PERCENT = 2 ** 32 / CANARY_EVERY;
 const TICK_MS = 10;
-const TICKS_PER_REPORT = 100;
+const TICKS_REMEMBERED = 5_000 / TICK_MS;
 
 const say = (event: Event): void => void process.stdout.write(`${JSON.stringify(event)}\n`);
 
@@ -35,16 +48,34 @@ flags.on("change", () => {
 await flags.ready();
 say({ type: "serving" });
 
+const begunAt = performance.now();
+/** Between two ticks, the newest last. */
+const gapsMs: number[] = [];
+let tickedAt = begunAt;
 let requestCount = 0;
 let canaryCount = 0;
-let tickCount = 0;
+let userCount = 0;
 for await (const _tick of everyMs(TICK_MS)) {
-  for (let request = 0; request < REQUESTS_PER_TICK; request += 1) {
+  const now = performance.now();
+  gapsMs.push(now - tickedAt);
+  if (gapsMs.length > TICKS_REMEMBERED) gapsMs.shift();
+  tickedAt = now;
+  const due = Math.floor(((now - begunAt) / 1_000) * REQUESTS_PER_SECOND);
+  while (requestCount < due) {
     requestCount += 1;
-    serve(`${process.env.INSTANCE}-${requestCount}`);
+    serve(nextUser(requestCount % CANARY_EVERY === 0));
+    if (requestCount % REQUESTS_PER_SECOND === 0) say({ type: "served", requestCount, canaryCount });
   }
-  tickCount += 1;
-  if (tickCount % TICKS_PER_REPORT === 0) say({ type: "served", requestCount, canaryCount });
+}
+
+/** Somebody new, of the first percent or not. */
+function nextUser(isOfFirstPercent: boolean): string {
+  for (;;) {
+    userCount += 1;
+    const user = `${process.env.INSTANCE}-${userCount}`;
+    const position = flags.place("burning", user).split?.position ?? 0;
+    if (position < FIRST_PERCENT === isOfFirstPercent) return user;
+  }
 }
 
 function serve(user: string): void {
@@ -59,6 +90,8 @@ function serve(user: string): void {
     flags.run("burning", user, branches);
   } catch {
     const isBreakerOpen = flags.status().breakers.length > 0;
-    say({ type: "failed", at: Date.now(), isBreakerOpen });
+    const clockMs = performance.now();
+    const heldUpMs = Math.max(...gapsMs) - TICK_MS;
+    say({ type: "failed", at: Date.now(), clockMs, heldUpMs, isBreakerOpen });
   }
 }

@@ -12,13 +12,13 @@ import { createFlag, headOf, sdkToken } from "./observed-client.ts";
 
 const SERVICES = 3;
 /**
- * The canary gets ten requests a second in one process, 1 % of 1,000. On a quiet machine the breaker opens at the seventh to tenth
- * failure; on a busy one requests come in bursts, and what succeeded in the window before dilutes it: three seconds' worth.
+ * From the first failed request in a process to the last one, by that process's own clock. The canary gets ten requests a second
+ * in each, 1 % of 1,000, and the breaker opens at the ninth failure.
  */
-const CANARY_FAILURES = 30;
+const BURNING_MS = 1_000;
 
 describe("a canary that fails every request", () => {
-  it("is without traffic everywhere within ten seconds, and in each process after a few requests", {
+  it("is without traffic everywhere within ten seconds, and in each process within one", {
     timeout: 180_000,
   }, async () => {
     const { server, services, rollout } = await burning();
@@ -42,12 +42,12 @@ describe("a canary that fails every request", () => {
       const appliedAt = service.events("applied").find((applied) => applied.revision >= revision)?.at;
       expect((appliedAt ?? Number.NaN) - firstFailureAt).toBeLessThanOrEqual(10_000);
       // By its own breaker, or by the rollback that the breakers of the others brought about: whichever came first.
-      expect(service.failures().length).toBeLessThanOrEqual(CANARY_FAILURES);
+      expectBurnedShortly(service);
       await expectNoMoreCanary(service);
     }
   });
 
-  it("is without traffic in each process though the server is dead, and rolled back when it is there again", {
+  it("is without traffic in each process within a second though the server is dead, and rolled back when it is there again", {
     timeout: 180_000,
   }, async () => {
     const { server, services, rollout } = await burning();
@@ -115,12 +115,19 @@ async function startRollout(server: ServerProcess) {
   };
 }
 
-/** The breaker opened after a few failures, and no request of it followed. */
+/** The breaker opened, and no request of the canary followed. */
 function expectBreakerFirst(service: Service): void {
   const opening = service.failures().findIndex(({ isBreakerOpen }) => isBreakerOpen);
   expect(opening).toBeGreaterThanOrEqual(0);
-  expect(opening + 1).toBeLessThanOrEqual(CANARY_FAILURES);
   expect(service.failures()).toHaveLength(opening + 1);
+  expectBurnedShortly(service);
+}
+
+/** A process that a busy machine does not let run can do nothing meanwhile: only that is taken off its time. */
+function expectBurnedShortly(service: Service): void {
+  const [first, last] = [service.failures().at(0), service.failures().at(-1)];
+  if (!first || !last) throw new Error("Nothing failed in this process.");
+  expect(last.clockMs - first.clockMs).toBeLessThanOrEqual(BURNING_MS + last.heldUpMs);
 }
 
 /** Two thousand requests, of which twenty would have been the canary's. */
