@@ -1,8 +1,6 @@
 import type { AuditEntry, AuditVerification, DecisionRecord, EnvironmentKey, Ruleset } from "@bunting/contracts";
 import { LIMITS } from "@bunting/contracts/literals";
-import { appendEntry, type ChainHead, headAfter } from "../audit/chain.ts";
-import { withId } from "../notifications/notification.ts";
-import { type OutboxRow, outboxRows } from "../notifications/outbox-rows.ts";
+import type { ChainHead } from "../audit/chain.ts";
 import { ENGINE } from "../platform/engine.ts";
 import { fromInstant, toInstant } from "../platform/instant.ts";
 import type { Cancel, Clock, Logger, Random, Scheduler } from "../ports.ts";
@@ -18,13 +16,17 @@ import { type Applied, applyDecision } from "./apply.ts";
 import { ChangeLog } from "./change-log.ts";
 import type { Accepted, Actor, Command, Idempotency, Outcome } from "./command.ts";
 import { decide } from "./decide.ts";
-import { type AuditDraft, type Decision, refuse } from "./decision.ts";
+import { type Decision, refuse } from "./decision.ts";
+import { isEmergency } from "./emergency.ts";
 import { environmentsAfter, findRewrite, type Rewrite } from "./epoch.ts";
 import { type Head, headOf } from "./head.ts";
 import type { AuditFilter, ClosingEvent, DecisionFilter, Ledger } from "./ledger.ts";
+import { Medium } from "./medium.ts";
 import { recompile } from "./recompile.ts";
 import { SharedMap } from "./shared-map.ts";
+import { refuseTooLarge } from "./size-limit.ts";
 import type { Commit, EnvironmentState, State } from "./state.ts";
+import { auditEntries, changedEnvironments, outboxOf } from "./transaction.ts";
 
 export interface LedgerParts {
   readonly store: Store;
@@ -64,16 +66,6 @@ const AHEAD_INTERVAL_MS = 60_000;
 /** A session that claims to be further ahead than this is wrong about itself. */
 const BELIEVABLE_LEAD = 1_000_000_000;
 
-/** What still fits on a full disk once the ballast is gone. */
-function fitsOnAFullDisk(command: Command): boolean {
-  const { type } = command;
-  if (type === "rollout_command") return ENDINGS.has(command.command);
-  if (type === "rollout_step") return command.ruling.transition.effects.some((each) => each.type === "restore_control");
-  return type === "kill" || type === "restore" || type === "revoke_token";
-}
-
-const ENDINGS: ReadonlySet<string> = new Set(["rollback", "abort", "pause"]);
-
 const SYSTEM: Actor = {
   token: "system",
   kind: "system",
@@ -88,7 +80,7 @@ export class StoredLedger implements Ledger {
   readonly #parts: LedgerParts;
   #state: State;
   #chain: ChainHead;
-  #readOnly: Ledger["readOnly"] = null;
+  readonly #medium: Medium;
   readonly #logs = new Map<EnvironmentKey, ChangeLog>();
   readonly #rulesets = new WeakMap<EnvironmentState, Ruleset>();
   readonly #announcements: Announcements<{
@@ -103,6 +95,7 @@ export class StoredLedger implements Ledger {
 
   constructor(parts: LedgerParts) {
     this.#parts = parts;
+    this.#medium = new Medium(parts);
     this.#announcements = new Announcements(parts.logger);
     const loaded = parts.store.load();
     this.#state = loaded.state;
@@ -124,7 +117,7 @@ export class StoredLedger implements Ledger {
   }
 
   get readOnly(): Ledger["readOnly"] {
-    return this.#readOnly;
+    return this.#medium.readOnly;
   }
 
   execute(command: Command, actor: Actor, idempotency?: Idempotency): Outcome {
@@ -137,7 +130,7 @@ export class StoredLedger implements Ledger {
       return this.#change(command, actor, idempotency);
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
-      return this.#refuseStorage(error);
+      return this.#medium.refuseFailed(error);
     }
   }
 
@@ -180,7 +173,7 @@ export class StoredLedger implements Ledger {
 
   reportAhead(environment: EnvironmentKey, revision: number): boolean {
     const found = this.#state.environments.get(environment);
-    if (!found || this.#readOnly || !Number.isSafeInteger(revision)) return false;
+    if (!found || this.readOnly || !Number.isSafeInteger(revision)) return false;
     if (revision <= found.revision || revision > found.revision + BELIEVABLE_LEAD) return false;
     const now = this.#parts.clock.monotonic();
     if (now - this.#aheadAt < AHEAD_INTERVAL_MS) return false;
@@ -191,7 +184,7 @@ export class StoredLedger implements Ledger {
       return true;
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
-      this.#refuseStorage(error);
+      this.#medium.refuseFailed(error);
       return false;
     }
   }
@@ -215,7 +208,7 @@ export class StoredLedger implements Ledger {
   *verifyInSteps(): Generator<number, AuditVerification> {
     const verification = yield* this.#parts.store.verify();
     if (verification.damagedRows.length > 0)
-      this.#stopWriting("Stored documents are damaged.", verification.damagedRows);
+      this.#medium.stop("Stored documents are damaged.", verification.damagedRows);
     if (verification.brokenAt !== null) {
       this.#parts.logger.error({ brokenAt: verification.brokenAt }, "The audit chain is broken.");
     }
@@ -236,7 +229,7 @@ export class StoredLedger implements Ledger {
 
   close(): void {
     for (const cancel of this.#timers) cancel();
-    if (this.#readOnly !== "storage_read_only") this.#saveTokenUses();
+    if (this.readOnly !== "storage_read_only") this.#saveTokenUses();
     this.#writeHead();
     this.#parts.store.close();
   }
@@ -254,10 +247,8 @@ export class StoredLedger implements Ledger {
   }
 
   #change(command: Command, actor: Actor, idempotency: Idempotency | undefined): Outcome {
-    if (this.#readOnly === "storage_read_only") {
-      return refuse("storage_read_only", "The server met an I/O error or damage and takes no writes until a restart.");
-    }
-    if (this.#readOnly === "storage_full" && !fitsOnAFullDisk(command)) return refuseFull();
+    const refused = this.#medium.refusal(command);
+    if (refused) return refused;
 
     const { clock, random, pepper, webhooks } = this.#parts;
     const at = clock.now();
@@ -274,7 +265,7 @@ export class StoredLedger implements Ledger {
     if (decision.edits.length === 0 && !idempotency) return { ok: true, state: this.#state, commits: [], audit: [] };
 
     const applied = applyDecision(this.#state, decision);
-    const tooLarge = findTooLarge(command, this.#state, applied);
+    const tooLarge = refuseTooLarge(command, this.#state, applied);
     if (tooLarge) return tooLarge;
     const written = this.#write({ applied, decision, actor, at, idempotency });
     this.#commit(written.transaction, command);
@@ -284,8 +275,8 @@ export class StoredLedger implements Ledger {
 
   /** Puts everything that belongs to one change into one transaction. */
   #write({ applied, decision, actor, at, idempotency }: Change): Written {
-    const audit = this.#auditEntries(decision.audit, { actor, at, commits: applied.commits });
-    const chain = audit.at(-1) ? headAfter(audit.at(-1) as AuditEntry) : this.#chain;
+    const facts = { head: this.#chain, actor, at, commits: applied.commits };
+    const { entries: audit, chain } = auditEntries(decision.audit, facts);
     const provisional: Accepted = {
       ok: true,
       state: applied.state,
@@ -298,7 +289,7 @@ export class StoredLedger implements Ledger {
       environments: changedEnvironments(this.#state, applied.state),
       commits: applied.commits,
       audit,
-      outbox: this.#outboxRows(decision, applied.state),
+      outbox: outboxOf(decision, applied.state, () => base62(NOTIFICATION_ID_CHARACTERS, this.#parts.random)),
       chain,
       compact: this.#compactable(applied, at),
     };
@@ -309,46 +300,13 @@ export class StoredLedger implements Ledger {
     return { transaction: { ...transaction, response }, audit };
   }
 
-  #outboxRows({ announcements = [] }: Decision, state: State): readonly OutboxRow[] {
-    return announcements.flatMap(({ notification, to }) =>
-      outboxRows(
-        withId(notification, base62(NOTIFICATION_ID_CHARACTERS, this.#parts.random)),
-        state.webhooks.values(),
-        to,
-      ),
-    );
-  }
-
-  #auditEntries(
-    drafts: readonly AuditDraft[],
-    { actor, at, commits }: { actor: Actor; at: number; commits: Applied["commits"] },
-  ): readonly AuditEntry[] {
-    const revisions = Object.fromEntries(commits.map(({ environment, revision }) => [environment, revision]));
-    let head = this.#chain;
-    return drafts.map(({ action, object, before, after, reason }) => {
-      const entry = appendEntry(head, {
-        at: toInstant(at),
-        actor: { token: actor.token, kind: actor.kind, name: actor.name },
-        action,
-        object,
-        before: before as AuditEntry["before"],
-        after: after as AuditEntry["after"],
-        revisions,
-        reason,
-        requestId: actor.requestId,
-      });
-      head = headAfter(entry);
-      return entry;
-    });
-  }
-
   #commit(transaction: Transaction, command: Command): void {
     try {
       this.#parts.store.commit(transaction);
     } catch (error) {
       if (!(error instanceof StorageError) || error.kind !== "full") throw error;
-      this.#enterFullDisk();
-      if (!fitsOnAFullDisk(command)) throw error;
+      this.#medium.full();
+      if (!isEmergency(command)) throw error;
       this.#parts.store.commit(transaction);
     }
   }
@@ -412,7 +370,7 @@ export class StoredLedger implements Ledger {
     const environments = environmentsAfter(rewrite, this.#state);
     const before = this.#state;
     const state: State = { ...before, epoch, environments: new Map(environments.map((after) => [after.key, after])) };
-    const audit = this.#auditEntries(
+    const { entries: audit, chain } = auditEntries(
       [
         {
           action: "new_epoch",
@@ -422,9 +380,8 @@ export class StoredLedger implements Ledger {
           reason: rewrite.reason,
         },
       ],
-      { actor: SYSTEM, at, commits: [] },
+      { head: this.#chain, actor: SYSTEM, at, commits: [] },
     );
-    const chain = headAfter(audit[0] as AuditEntry);
     this.#parts.store.commit({
       at,
       edits: [],
@@ -444,35 +401,10 @@ export class StoredLedger implements Ledger {
     this.#announcements.announce("closing", { type: "history_rewritten" });
   }
 
-  #refuseStorage(error: StorageError): Extract<Outcome, { ok: false }> {
-    if (error.kind === "full") return refuseFull();
-    this.#stopWriting(error.message, error.cause);
-    return refuse("storage_unknown_outcome", "The disk failed while the change was written.");
-  }
-
-  #enterFullDisk(): void {
-    this.#parts.ballast.drop();
-    if (this.#readOnly !== null) return;
-    this.#readOnly = "storage_full";
-    this.#parts.logger.error(
-      {},
-      "The disk is full: only kill, restore, the end of rollouts and revocation are accepted.",
-    );
-  }
-
-  #stopWriting(message: string, cause: unknown): void {
-    if (this.#readOnly === "storage_read_only") return;
-    this.#readOnly = "storage_read_only";
-    this.#parts.logger.error({ why: message, cause }, "Storage failed: no writes until the server is restarted.");
-  }
-
   /** Every few seconds: note how far the history has come, and see whether a full disk has room again. */
   #rest(): void {
     if (this.#headIsStale) this.#writeHead();
-    if (this.#readOnly === "storage_full" && this.#parts.ballast.load()) {
-      this.#readOnly = null;
-      this.#parts.logger.info({}, "The disk has room again: all changes are accepted.");
-    }
+    this.#medium.lookAgain();
   }
 
   #writeHead(): void {
@@ -485,14 +417,14 @@ export class StoredLedger implements Ledger {
   }
 
   #maintain(): void {
-    if (this.#readOnly !== null) return;
+    if (this.readOnly !== null) return;
     this.#saveTokenUses();
     try {
       this.#parts.store.maintain();
     } catch (error) {
       if (!(error instanceof StorageError)) this.#parts.logger.error({ error }, "Housekeeping of the store failed.");
-      else if (error.kind === "full") this.#enterFullDisk();
-      else this.#stopWriting(error.message, error.cause);
+      else if (error.kind === "full") this.#medium.full();
+      else this.#medium.stop(error.message, error.cause);
     }
   }
 
@@ -525,30 +457,6 @@ interface Written {
   readonly transaction: Transaction;
   readonly audit: readonly AuditEntry[];
 }
-
-function changedEnvironments(before: State, after: State): readonly EnvironmentState[] {
-  return [...after.environments.values()].filter((environment) => {
-    const old = before.environments.get(environment.key);
-    return !old || old.revision !== environment.revision || old.archivedAt !== environment.archivedAt;
-  });
-}
-
-/** A ruleset that SDKs would refuse must not come to be; what makes it safer always may. */
-function findTooLarge(command: Command, before: State, { state, commits }: Applied) {
-  if (command.type === "kill" || command.type === "restore") return null;
-  for (const { environment } of commits) {
-    const bytes = state.environments.get(environment)?.bytes ?? 0;
-    if (bytes <= LIMITS.rulesetBytes || bytes <= (before.environments.get(environment)?.bytes ?? 0)) continue;
-    return refuse("limit_exceeded", `The ruleset of ${environment} would have more than ${LIMITS.rulesetBytes} bytes.`);
-  }
-  return null;
-}
-
-const refuseFull = () =>
-  refuse(
-    "storage_full",
-    "The disk is full. Only kill, restore, the end of a rollout and the revocation of tokens are accepted.",
-  );
 
 const sameMinute = (a: number, b: number): boolean => Math.floor(a / 60_000) === Math.floor(b / 60_000);
 
