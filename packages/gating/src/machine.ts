@@ -120,6 +120,23 @@ export const COMMANDS_OF: Readonly<Record<StateName, readonly RolloutCommand[]>>
   aborted: ["retry"],
 };
 
+/** What the three ends have in common: nothing is served by them, so neither people nor evidence move them. */
+const ENDED = {
+  start: notLive,
+  pause: notLive,
+  resume: notLive,
+  promote: notLive,
+  rollback: notLive,
+  abort: notLive,
+  approve: notLive,
+  reject: notLive,
+  pass: stay,
+  fail: stay,
+  hold: stay,
+  flag_killed: stay,
+  flag_changed: stay,
+};
+
 const TABLE: Table = {
   pending: {
     start: (state, _event, gates) => begin(state.attempt, gates),
@@ -206,54 +223,9 @@ const TABLE: Table = {
     flag_killed: standDown,
     flag_changed: standDown,
   },
-  completed: {
-    start: notLive,
-    pause: notLive,
-    resume: notLive,
-    promote: notLive,
-    rollback: notLive,
-    abort: notLive,
-    approve: notLive,
-    reject: notLive,
-    retry: notAllowed,
-    pass: stay,
-    fail: stay,
-    hold: stay,
-    flag_killed: stay,
-    flag_changed: stay,
-  },
-  rolled_back: {
-    start: notLive,
-    pause: notLive,
-    resume: notLive,
-    promote: notLive,
-    rollback: notLive,
-    abort: notLive,
-    approve: notLive,
-    reject: notLive,
-    retry: (state, _event, gates) => begin(state.attempt + 1, gates),
-    pass: stay,
-    fail: stay,
-    hold: stay,
-    flag_killed: stay,
-    flag_changed: stay,
-  },
-  aborted: {
-    start: notLive,
-    pause: notLive,
-    resume: notLive,
-    promote: notLive,
-    rollback: notLive,
-    abort: notLive,
-    approve: notLive,
-    reject: notLive,
-    retry: (state, _event, gates) => begin(state.attempt + 1, gates),
-    pass: stay,
-    fail: stay,
-    hold: stay,
-    flag_killed: stay,
-    flag_changed: stay,
-  },
+  completed: { ...ENDED, retry: notAllowed },
+  rolled_back: { ...ENDED, retry: again },
+  aborted: { ...ENDED, retry: again },
 };
 
 // --- what cells do
@@ -273,6 +245,10 @@ function begin(attempt: number, gates: Gates): Outcome {
     { type: "set_percent", stage: 0, percent: gates.percents[0] ?? 0 },
     notify("started"),
   );
+}
+
+function again({ attempt }: StateOf<"rolled_back" | "aborted">, _event: Event, gates: Gates): Outcome {
+  return begin(attempt + 1, gates);
 }
 
 /** What a pass leads to. The last stage is left by completing, which gives nobody the canary and so needs no window. */
