@@ -130,7 +130,7 @@ const mutants = [
   {
     name: "no-bake",
     fault: "The least time of a stage is nobody's business",
-    file: "judge.ts",
+    file: "promotion.ts",
     from: "...(bakedSeconds >= bakeSeconds",
     to: "...(bakedSeconds >= 0",
   },
@@ -211,6 +211,8 @@ function copyOfPackage() {
     cpSync(path.join(root, packageFolder, name), path.join(target, name), { recursive: true });
   }
   symlinkSync(path.join(root, "node_modules"), path.join(folder, "node_modules"), "junction");
+  // A test compares a guide with the plan in it.
+  symlinkSync(path.join(root, "docs"), path.join(folder, "docs"), "junction");
   symlinkSync(path.join(root, packageFolder, "node_modules"), path.join(target, "node_modules"), "junction");
   const conditions = '["@bunting/source", "node", "development|production"]';
   writeFileSync(
