@@ -1,5 +1,6 @@
 // Breaks the decisions about rollouts on purpose, one small change at a time, and shows which tests notice: `npm run mutants`.
 // A mutant that no test notices survives, and the command fails. Names after -- choose mutants: npm run mutants -- A D.
+// With --check it only looks whether each mutant still fits the sources, which a test asks for.
 // Everything happens in a copy: the working tree is only read.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -159,6 +160,11 @@ const tests = [
 ].map((name) => `src/${name}.test.ts`);
 
 const chosen = process.argv.slice(2);
+if (chosen[0] === "--check") {
+  for (const mutant of mutants) mutated(path.join(root, packageFolder, "src", mutant.file), mutant);
+  console.log(`${mutants.length} mutants fit the sources.`);
+  process.exit();
+}
 const unknown = chosen.filter((name) => !mutants.some((mutant) => mutant.name === name));
 if (unknown.length > 0) {
   console.error(`Unknown: ${unknown.join(", ")}. Mutants: ${mutants.map(({ name }) => name).join(", ")}.`);
@@ -180,17 +186,11 @@ try {
   rmSync(copy, { recursive: true, force: true });
 }
 
-function survives({ name, fault, file, from, to }) {
+function survives(mutant) {
+  const { name, fault, file } = mutant;
   const target = path.join(copy, packageFolder, "src", file);
   const source = readFileSync(target, "utf8");
-  const count = source.split(from).length - 1;
-  if (count !== 1) {
-    throw new Error(`Mutant ${name} is out of date: its text stands ${count} times in ${file}.`);
-  }
-  writeFileSync(
-    target,
-    source.replace(from, () => to),
-  );
+  writeFileSync(target, mutated(target, mutant));
   const failures = failuresIn(copy);
   writeFileSync(target, source);
   console.log(`${failures.length === 0 ? "SURVIVED" : "killed  "} ${name}: ${fault}.`);
@@ -200,6 +200,16 @@ function survives({ name, fault, file, from, to }) {
   for (const failure of [...perFile.values()].toReversed().slice(0, 5)) console.log(`         - ${failure}`);
   console.log();
   return failures.length === 0;
+}
+
+/** The file with the fault in it. */
+function mutated(target, { name, file, from, to, everywhere = false }) {
+  const source = readFileSync(target, "utf8");
+  const count = source.split(from).length - 1;
+  if (count === 0 || (count > 1 && !everywhere)) {
+    throw new Error(`Mutant ${name} is out of date: its text stands ${count} times in ${file}.`);
+  }
+  return source.replaceAll(from, () => to);
 }
 
 /** The package alone, beside links to what it is built with. */
