@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import type { EvidenceCell, EvidenceRow, TelemetryBatch } from "@bunting/contracts";
+import type { TelemetryBatch } from "@bunting/contracts";
 import {
   type Child,
   createSeededRandom,
@@ -13,6 +13,7 @@ import {
 } from "@bunting/testkit";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { JournalEntry } from "./evidence-generator.ts";
+import { evidenceOf, exposuresOf, report, totals } from "./evidence-totals.ts";
 import { sdkToken } from "./observed-client.ts";
 
 const SEED = Number(process.env.BUNTING_TEST_SEED ?? 20261121);
@@ -115,8 +116,11 @@ describe("TE-100 totals are exact", () => {
     // Everything again, from the first batch on, changes nothing.
     for (const batch of durable) await report(server, batch);
     expect(totals(await evidenceOf(server, rollout))).toEqual(expected);
-    expect(await exposuresOf(server)).toEqual({ on: expected["on exposureCount"], off: expected["off exposureCount"] });
-    expect(await shownExposures(server, rollout)).toEqual(await exposuresOf(server));
+    expect(await exposuresOf(server, "exact")).toEqual({
+      on: expected["on exposureCount"],
+      off: expected["off exposureCount"],
+    });
+    expect(await shownExposures(server, rollout)).toEqual(await exposuresOf(server, "exact"));
   });
 });
 
@@ -129,70 +133,11 @@ async function createRollout(server: ServerProcess): Promise<string> {
   return ((await created.json()) as { id: string }).id;
 }
 
-/** By variant and count, everything added up; groups, bins and rungs each by themselves. */
-function totals(cells: readonly EvidenceCell[]): Record<string, number> {
-  const sums: Record<string, number> = {};
-  const add = (name: string, count: number): void => {
-    if (count !== 0) sums[name] = (sums[name] ?? 0) + count;
-  };
-  for (const cell of cells) {
-    const { variant, groups, sketch, ladder, metrics = {} } = cell;
-    for (const name of [
-      "exposureCount",
-      "unitCount",
-      "outcomeCount",
-      "errorCount",
-      "unitErrorCount",
-      "uncheckedCount",
-    ] as const) {
-      add(`${variant} ${name}`, cell[name]);
-    }
-    for (const [group, ...counts] of groups) {
-      for (const [index, count] of counts.entries()) add(`${variant} group ${group}.${index}`, count);
-    }
-    for (const [bin, count] of sketch) add(`${variant} bin ${bin}`, count);
-    for (const [group, rung, count] of ladder) add(`${variant} rung ${group}.${rung}`, count);
-    for (const [metric, { groups: units, ...counts }] of Object.entries(metrics)) {
-      for (const [name, count] of Object.entries(counts)) add(`${variant} ${metric} ${name}`, count);
-      for (const [group, count] of units) add(`${variant} ${metric} group ${group}`, count);
-    }
-  }
-  return sums;
-}
-
-async function evidenceOf(server: ServerProcess, rollout: string): Promise<EvidenceRow[]> {
-  const rows: EvidenceRow[] = [];
-  for (let cursor: string | null = ""; cursor !== null; ) {
-    const query: string = cursor === "" ? "" : `&cursor=${cursor}`;
-    const response = await server.request("GET", `/api/v1/rollouts/${rollout}/evidence?limit=50${query}`);
-    const page = (await response.json()) as { items: EvidenceRow[]; nextCursor: string | null };
-    rows.push(...page.items);
-    cursor = page.nextCursor;
-  }
-  return rows;
-}
-
-async function exposuresOf(server: ServerProcess): Promise<Record<string, number>> {
-  const response = await server.request("GET", "/api/v1/environments/production/flags/exact/exposures");
-  return ((await response.json()) as { variants: Record<string, number> }).variants;
-}
-
 /** The same from the series of hours. */
 async function shownExposures(server: ServerProcess, rollout: string): Promise<Record<string, number>> {
   const response = await server.request("GET", `/api/v1/rollouts/${rollout}/metrics?resolution=1h`);
   const { variants } = (await response.json()) as { variants: Record<string, { total: { exposureCount: number } }> };
   return Object.fromEntries(Object.entries(variants).map(([variant, { total }]) => [variant, total.exposureCount]));
-}
-
-/** Sends a batch and answers the sequence that is durable. */
-async function report(server: ServerProcess, batch: TelemetryBatch): Promise<number> {
-  const response = await fetch(`${server.url}/sdk/v1/telemetry`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${sdkToken(server)}`, "content-type": "application/json" },
-    body: JSON.stringify(batch),
-  });
-  expect(response.status).toBe(200);
-  return ((await response.json()) as { sequence: number }).sequence;
 }
 
 async function acknowledgedBy(lives: readonly Life[]): Promise<number> {
