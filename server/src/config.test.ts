@@ -147,6 +147,12 @@ describe("configuration", () => {
     expect(read({ BUNTING_HOST: "0.0.0.0", BUNTING_PUBLIC_URL: "https://x.example" }).warnings).toEqual([]);
     expect(isLoopback("0.0.0.0")).toBe(false);
   });
+
+  it("takes a name for this machine's own only if it can be no other", () => {
+    for (const host of ["127.0.0.1", "127.1.2.3", "::1", "localhost"]) expect(isLoopback(host)).toBe(true);
+    for (const host of ["127.metrics.example", "localhost.example", "::ffff:10.0.0.1"])
+      expect(isLoopback(host)).toBe(false);
+  });
 });
 
 describe("docs/reference/configuration.md", () => {

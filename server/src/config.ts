@@ -272,7 +272,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
 }
 
 export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
+  return host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
 function exposure({ host, trustedProxies, publicUrl }: Values): string[] {
