@@ -12,11 +12,12 @@ import {
 } from "@bunting/contracts";
 import { LIMITS } from "@bunting/contracts/literals";
 import { type ConditionProblem, prerequisiteProblem, validateCondition } from "@bunting/engine";
+import { fieldErrors } from "../field-errors.ts";
+import { jsonPointer } from "../json-pointer.ts";
 import type { Refusal } from "../ledger/command.ts";
 import { refuse } from "../ledger/decision.ts";
 import type { Allocations, EnvironmentState, State, StoredConfiguration } from "../ledger/state.ts";
 import { allocateSplit } from "../ruleset/allocation.ts";
-import { jsonPointer } from "./merge-patch.ts";
 import { keysOf, namedVariants } from "./usage.ts";
 
 /** The part of a configuration that editing changes. */
@@ -64,7 +65,9 @@ export function parseSettings(document: unknown): Parsed {
   return refuse(
     "invalid_request",
     "The configuration would not fit the schema.",
-    parsed.error.issues.map(({ path, message }) => ({ path: jsonPointer(path), message })),
+    parsed.error.issues
+      .flatMap((issue) => fieldErrors(issue))
+      .map(({ path, message }) => ({ path: jsonPointer(path), message })),
   );
 }
 

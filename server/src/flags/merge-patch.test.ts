@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { findReservedKey, jsonPointer, mergePatch } from "./merge-patch.ts";
+import { findReservedKey, mergePatch } from "./merge-patch.ts";
 
 describe("RFC 7396 a merge patch", () => {
   // The examples of the RFC's appendix A.
@@ -56,8 +56,4 @@ describe("a patch from a stranger", () => {
   it("is let through when it holds none", () => {
     expect(findReservedKey({ rules: [{ id: "proto", when: [] }] })).toBeNull();
   });
-});
-
-describe("RFC 6901 a JSON pointer", () => {
-  it("escapes tilde and slash", () => expect(jsonPointer(["a/b", "m~n", 0])).toBe("/a~1b/m~0n/0"));
 });

@@ -1,4 +1,5 @@
 import { RESERVED_KEYS } from "@bunting/contracts/literals";
+import { jsonPointer } from "../json-pointer.ts";
 
 type Members = Readonly<Record<string, unknown>>;
 
@@ -19,28 +20,19 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
 }
 
 /** JSON pointer of the first member, at any depth, whose name is part of JavaScript's prototype machinery. */
-export function findReservedKey(value: unknown, path = ""): string | null {
+export function findReservedKey(value: unknown, path: readonly string[] = []): string | null {
   if (typeof value !== "object" || value === null) return null;
   for (const [name, member] of Object.entries(value)) {
-    const here = `${path}/${escapePointer(name)}`;
-    if (reserved.has(name)) return here;
+    const here = [...path, name];
+    if (reserved.has(name)) return jsonPointer(here);
     const below = findReservedKey(member, here);
     if (below !== null) return below;
   }
   return null;
 }
 
-/** A path as a JSON pointer (RFC 6901). */
-export function jsonPointer(path: readonly PropertyKey[]): string {
-  return path.map((part) => `/${escapePointer(String(part))}`).join("");
-}
-
 const reserved: ReadonlySet<string> = new Set(RESERVED_KEYS);
 
 export function isObject(value: unknown): value is Members {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function escapePointer(name: string): string {
-  return name.replaceAll("~", "~0").replaceAll("/", "~1");
 }

@@ -1,7 +1,7 @@
 import { LIMITS } from "@bunting/contracts/literals";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { jsonPointer, parseJson } from "./json.ts";
+import { parseJson } from "./json.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const raw = (...values: number[]): Uint8Array => Uint8Array.from(values);
@@ -151,11 +151,6 @@ describe("a JSON body is read strictly", () => {
     const reading = parseJson(bytes('{"é":hunter2}'));
     expect(reading).toMatchObject({ message: "The body is not JSON: reading stopped at byte 6." });
     expect(JSON.stringify(reading)).not.toContain("hunter2");
-  });
-
-  it("cuts long names in a pointer and escapes it as RFC 6901 says", () => {
-    expect(jsonPointer(["a/b", "m~n", 3])).toBe("/a~1b/m~0n/3");
-    expect(jsonPointer(["x".repeat(1000)])).toHaveLength(LIMITS.keyCharacters + 2);
   });
 });
 

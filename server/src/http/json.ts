@@ -1,4 +1,5 @@
 import { LIMITS, RESERVED_KEYS } from "@bunting/contracts/literals";
+import { jsonPointer } from "../json-pointer.ts";
 
 /*
  * The edge where a body becomes a value. JSON.parse alone is too kind: it keeps the last of two equal keys, turns 1e400 into
@@ -217,13 +218,4 @@ class Scanner {
   #refuse(message: string): never {
     throw new Flaw("invalid_request", message, jsonPointer(this.#path));
   }
-}
-
-/** RFC 6901. Long names are cut: a pointer is for people to find the place, and goes into an answer. */
-export function jsonPointer(path: readonly PropertyKey[]): string {
-  const steps = path.map((step) => {
-    const name = String(step).replaceAll("~", "~0").replaceAll("/", "~1");
-    return `/${name.length <= LIMITS.keyCharacters ? name : `${name.slice(0, LIMITS.keyCharacters).toWellFormed()}…`}`;
-  });
-  return steps.join("");
 }

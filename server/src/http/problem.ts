@@ -1,10 +1,9 @@
 import { ERRORS, type ErrorCode, type Problem } from "@bunting/contracts";
 import type { z } from "zod";
+import { fieldErrors } from "../field-errors.ts";
+import { jsonPointer } from "../json-pointer.ts";
 import type { Refusal } from "../ledger/command.ts";
 import { maskTokens } from "../tokens/mask.ts";
-import { jsonPointer } from "./json.ts";
-
-type FieldErrors = NonNullable<Refusal["errors"]>;
 
 /**
  * A refusal as RFC 9457 has it, made of the catalogue and of our own sentences. Names of fields and things come from the
@@ -51,7 +50,9 @@ const MOST_FIELD_ERRORS = 20;
 const LONGEST_MESSAGE = 200;
 
 export function invalid(source: Source, error: z.core.$ZodError): Refusal {
-  const all = error.issues.flatMap((issue) => fieldErrors(source, [], issue));
+  const all = error.issues
+    .flatMap((issue) => fieldErrors(issue))
+    .map(({ path, message }) => ({ path: place(source, path), message: cut(message) }));
   const more = all.length > MOST_FIELD_ERRORS ? ` The first ${MOST_FIELD_ERRORS} of ${all.length} are listed.` : "";
   const place = source === "body" ? "body" : `${source} parameters`;
   return {
@@ -66,32 +67,6 @@ export function invalid(source: Source, error: z.core.$ZodError): Refusal {
 
 export function invalidField(path: string, message: string): Refusal {
   return { code: "invalid_request", detail: message, errors: [{ path, message }] };
-}
-
-function fieldErrors(source: Source, above: readonly PropertyKey[], issue: z.core.$ZodIssue): FieldErrors {
-  const path = [...above, ...issue.path];
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => ({ path: place(source, [...path, key]), message: "This field is not known here." }));
-  }
-  if (issue.code === "invalid_union") {
-    const closest = closestBranch(issue.errors);
-    if (closest) return closest.flatMap((inner) => fieldErrors(source, path, inner));
-  }
-  if (issue.code === "invalid_key" || issue.code === "invalid_element") {
-    return [{ path: place(source, path), message: cut(issue.issues[0]?.message ?? issue.message) }];
-  }
-  return [{ path: place(source, path), message: cut(issue.message) }];
-}
-
-/**
- * Of the alternatives of a union, the one the caller most likely meant: the one whose first flaw lies deepest, and among
- * equals the one with the fewest flaws.
- */
-function closestBranch(branches: readonly (readonly z.core.$ZodIssue[])[]): readonly z.core.$ZodIssue[] | undefined {
-  const depth = (issues: readonly z.core.$ZodIssue[]): number => Math.max(0, ...issues.map(({ path }) => path.length));
-  return [...branches]
-    .filter((issues) => issues.length > 0)
-    .sort((one, other) => depth(other) - depth(one) || one.length - other.length)[0];
 }
 
 function place(source: Source, path: readonly PropertyKey[]): string {
