@@ -20,9 +20,9 @@ export function createAuthenticate(
 }
 
 /**
- * At most 128 characters, the scheme exactly as it is written everywhere. The header twice arrives joined by a comma, which no
- * token holds.
+ * What stands behind `Bearer `, or null: at most 128 characters in all, the scheme exactly as it is written everywhere. The
+ * header twice arrives joined by a comma, which no token holds.
  */
-function bearerToken(header: string | undefined): string | null {
+export function bearerToken(header: string | undefined): string | null {
   return /^Bearer ([0-9A-Za-z_]{1,121})$/.exec(header ?? "")?.[1] ?? null;
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { type StreamQuery, streamQuery } from "@bunting/contracts";
 import { SUBPROTOCOL, TOKEN_SUBPROTOCOL_PREFIX } from "@bunting/contracts/literals";
+import { bearerToken } from "../http/authentication.ts";
 import { invalid } from "../http/problem.ts";
 import type { Refusal } from "../ledger/command.ts";
 import { type Claim, parseClaim } from "./backlog.ts";
@@ -30,7 +31,7 @@ export function readUpgradeRequest(request: IncomingMessage): UpgradeRequest {
   return {
     path: mark === -1 ? url : url.slice(0, mark),
     isWebsocket: request.method === "GET" && headers.upgrade?.toLowerCase() === "websocket",
-    token: bearerToken(request) ?? subprotocolToken(offered),
+    token: bearerToken(request.headersDistinct.authorization?.join()) ?? subprotocolToken(offered),
     speaksProtocol: offered.includes(SUBPROTOCOL),
     // Browsers, which send an Origin, would from then on compress everything they send. A smaller window than we use when we
     // compress once for everybody cannot be promised either.
@@ -50,15 +51,6 @@ export function readStreamQuery(
   const parsed = streamQuery.safeParse(Object.fromEntries(query));
   if (!parsed.success) return { ok: false, refusal: invalid("query", parsed.error) };
   return { ok: true, query: parsed.data, claim: parseClaim(parsed.data.epoch, parsed.data.revision) };
-}
-
-const LONGEST_AUTHORIZATION = 128;
-
-function bearerToken(request: IncomingMessage): string | null {
-  const values = request.headersDistinct.authorization ?? [];
-  const [value] = values;
-  if (values.length !== 1 || value === undefined || value.length > LONGEST_AUTHORIZATION) return null;
-  return /^Bearer ([^\s,]+)$/.exec(value)?.[1] ?? null;
 }
 
 function subprotocolToken(offered: readonly string[]): string | null {
