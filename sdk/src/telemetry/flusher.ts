@@ -57,11 +57,9 @@ const FLUSH_LIMIT_MS = 2_000;
 const LIVE_INTERVAL_MS = 5_000;
 const LEAST_INTERVAL_MS = 1_000;
 const MOST_INTERVAL_MS = 5 * 60_000;
-const POST_TIMEOUT_MS = 10_000;
+export const POST_TIMEOUT_MS = 10_000;
 /** The server forgets boots; a batch that is older than this could be counted twice after it did (telemetry_too_old). */
 const LONGEST_LIFE_MS = 60 * 60_000;
-
-export { POST_TIMEOUT_MS };
 
 export function createFlusher(host: FlusherHost, intervalMs: number): Flusher {
   return new BatchFlusher(host, intervalMs);
