@@ -1,4 +1,5 @@
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { Counter, Histogram, type Registry } from "prom-client";
+import { readGauge } from "../ops/gauge.ts";
 
 /** Labels are words of ours: bounded, however many rollouts there are. */
 export interface ControllerMetrics {
@@ -17,18 +18,9 @@ export interface Ages {
 
 export function createControllerMetrics(registry: Registry, ages: () => Ages): ControllerMetrics {
   const registers = [registry];
-  const gauge = (name: string, help: string, read: () => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read());
-      },
-    });
-  };
-  gauge("bunting_rollouts_live", "Rollouts under way.", () => ages().liveCount);
-  gauge(
+  readGauge(registry, "bunting_rollouts_live", "Rollouts under way.", () => ages().liveCount);
+  readGauge(
+    registry,
     "bunting_rollout_look_age_seconds",
     "Time since the live rollout was looked at that has waited longest. Alarm at twice the longest analysis interval.",
     () => ages().oldestLookSeconds,

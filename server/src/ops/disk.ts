@@ -1,5 +1,6 @@
-import { Gauge, type Registry } from "prom-client";
+import type { Registry } from "prom-client";
 import type { Cancel, Logger, Scheduler } from "../ports.ts";
+import { readGauge } from "./gauge.ts";
 
 /** Of the volume that holds the data folder, in bytes. */
 export interface DiskSpace {
@@ -49,14 +50,9 @@ export function watchDisk({ read, scheduler, logger, registry }: DiskWatchDeps):
   const stop = scheduler.every(INTERVAL_MS, look);
 
   const gauge = (name: string, help: string, of: (space: DiskSpace) => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        const space = read();
-        this.set(space === undefined ? Number.NaN : of(space));
-      },
+    readGauge(registry, name, help, () => {
+      const space = read();
+      return space === undefined ? Number.NaN : of(space);
     });
   };
   gauge("bunting_disk_free_bytes", "Room on the volume of the data folder.", ({ free }) => free);

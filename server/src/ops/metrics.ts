@@ -1,5 +1,6 @@
 import { Gauge, Histogram, type Registry } from "prom-client";
 import type { Ledger } from "../ledger/ledger.ts";
+import { readGauge } from "./gauge.ts";
 
 /** What is counted of requests. Labels are routes, methods and statuses of ours: bounded, whatever a caller sends. */
 export interface Metrics {
@@ -28,21 +29,11 @@ export interface Observed {
 
 /** What is read when somebody asks, instead of being kept up to date. */
 export function observeServer(registry: Registry, { ledger, lagMs, isReady }: Observed): void {
-  const registers = [registry];
-  const gauge = (name: string, help: string, read: () => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read());
-      },
-    });
-  };
-  gauge("bunting_ready", "1 while /readyz answers 200.", () => Number(isReady()));
-  gauge("bunting_event_loop_lag_seconds", "How late the event loop is.", () => lagMs() / 1000);
-  gauge("bunting_read_only", "1 while the disk refuses writes.", () => Number(ledger.readOnly !== null));
-  gauge(
+  readGauge(registry, "bunting_ready", "1 while /readyz answers 200.", () => Number(isReady()));
+  readGauge(registry, "bunting_event_loop_lag_seconds", "How late the event loop is.", () => lagMs() / 1000);
+  readGauge(registry, "bunting_read_only", "1 while the disk refuses writes.", () => Number(ledger.readOnly !== null));
+  readGauge(
+    registry,
     "bunting_flags",
     "Living flags.",
     () => [...ledger.state.flags.values()].filter((flag) => !flag.archivedAt).length,
@@ -51,7 +42,7 @@ export function observeServer(registry: Registry, { ledger, lagMs, isReady }: Ob
     name: "bunting_revision",
     help: "Revision of each living environment.",
     labelNames: ["environment"],
-    registers,
+    registers: [registry],
     collect() {
       this.reset();
       for (const { key, revision, archivedAt } of ledger.state.environments.values()) {
