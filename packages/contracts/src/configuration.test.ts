@@ -42,9 +42,17 @@ describe("a split", () => {
   });
 
   it.each([
-    ["nothing", {}, "The percentages of a split add up to exactly 100."],
-    ["one bucket too little", { on: 0.001, off: 99.998 }, "The percentages of a split add up to exactly 100."],
-    ["one bucket too much", { on: 0.002, off: 99.999 }, "The percentages of a split add up to exactly 100."],
+    ["nothing", {}, "The percentages of a split add up to exactly 100; these make 0."],
+    [
+      "one bucket too little",
+      { on: 0.001, off: 99.998 },
+      "The percentages of a split add up to exactly 100; these make 99.999.",
+    ],
+    [
+      "one bucket too much",
+      { on: 0.002, off: 99.999 },
+      "The percentages of a split add up to exactly 100; these make 100.001.",
+    ],
     ["four decimals", { on: 0.0001, off: 99.9999 }, "A percentage has at most three decimals."],
     ["thirds", { a: 100 / 3, b: 100 / 3, c: 100 / 3 }, "A percentage has at most three decimals."],
   ])("is refused with %s", (_, weights, message) => {

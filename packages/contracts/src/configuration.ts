@@ -12,11 +12,16 @@ export const split = z
   .refine((weights) => Object.values(weights).every((percent) => Number.isInteger(toBuckets(percent))), {
     error: "A percentage has at most three decimals.",
   })
-  .refine((weights) => Object.values(weights).reduce((sum, percent) => sum + toBuckets(percent), 0) === BUCKET_COUNT, {
-    error: "The percentages of a split add up to exactly 100.",
+  .refine((weights) => bucketsOf(weights) === BUCKET_COUNT, {
+    error: ({ input }) =>
+      `The percentages of a split add up to exactly 100; these make ${+((bucketsOf(input as object) * 100) / BUCKET_COUNT).toFixed(3)}.`,
   })
   .meta({ id: "Split", example: { on: 25, off: 75 } });
 export type Split = z.infer<typeof split>;
+
+function bucketsOf(weights: object): number {
+  return Object.values(weights).reduce((sum: number, percent: number) => sum + toBuckets(percent), 0);
+}
 
 /** Percent to buckets. 0.001 % is one bucket; anything finer comes back as a fraction, which {@link split} refuses. */
 export function toBuckets(percent: number): number {

@@ -54,10 +54,10 @@ export function invalid(source: Source, error: z.core.$ZodError): Refusal {
     .flatMap((issue) => fieldErrors(issue))
     .map(({ path, message }) => ({ path: place(source, path), message: cut(message) }));
   const more = all.length > MOST_FIELD_ERRORS ? ` The first ${MOST_FIELD_ERRORS} of ${all.length} are listed.` : "";
-  const place = source === "body" ? "body" : `${source} parameters`;
+  const part = source === "body" ? "body" : `${source} parameters`;
   return {
     code: "invalid_request",
-    detail: `The ${place} of the request do not fit the schema.${more}`.replace(
+    detail: `The ${part} of the request do not fit the schema.${more}`.replace(
       "body of the request do",
       "body of the request does",
     ),
