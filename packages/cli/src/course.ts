@@ -1,9 +1,8 @@
-import type { Decision, Guardrail, RolloutPlan } from "@bunting/contracts";
-import type { History, NamedGuardrail } from "@bunting/gating";
+import type { Decision, RolloutPlan } from "@bunting/contracts";
 import type { ShareChange } from "./output/timeline.ts";
 
 /*
- * What a log of decisions says of the course of one attempt, and of the values from outside that it was decided on.
+ * What a log of decisions says of the course of one attempt.
  */
 
 type Step = Pick<Decision, "at" | "action" | "stage">;
@@ -26,33 +25,4 @@ export function courseOf(
     else if (action === "abort") course.push({ atSeconds, percent: 0, end: "aborted" });
   }
   return course;
-}
-
-/**
- * Values of gauges and queries as the decisions saw them, under the names that another plan has for the same metric or query.
- * Values that nobody looked at then are not known now.
- */
-export function outsideSamples(
-  decisions: readonly Pick<Decision, "at" | "guardrails">[],
-  former: readonly NamedGuardrail[],
-  other: readonly NamedGuardrail[],
-): History["samples"] {
-  const sources = new Map(former.flatMap(({ id, guardrail }) => sourceOf(guardrail).map((source) => [id, source])));
-  return decisions.flatMap(({ at, guardrails }) =>
-    guardrails.flatMap(({ id, canary, cause, explanation }) => {
-      const source = sources.get(id);
-      if (source === undefined) return [];
-      const when = Date.parse(at);
-      const sample = cause === "measurement_error" ? { at: when, error: explanation } : { at: when, value: canary };
-      return other
-        .filter(({ guardrail }) => sourceOf(guardrail).includes(source))
-        .map((named) => ({ id: named.id, sample }));
-    }),
-  );
-}
-
-/** None for what SDKs count. */
-function sourceOf(guardrail: Guardrail): string[] {
-  if ("source" in guardrail) return [`query ${guardrail.query}`];
-  return "kind" in guardrail && guardrail.kind === "gauge" ? [`gauge ${guardrail.metric}`] : [];
 }

@@ -3,7 +3,7 @@ import { EXIT_CODES, type ExitCode } from "./exit-code.ts";
 
 /** What a person or a script is told when a command does not do what was asked. */
 export interface FailureReport {
-  /** From the error catalogue, or one of `usage`, `unreachable`, `no_token`, `unexpected_answer`, `not_all_applied`, `audit_broken`, `not_completed`, `replay_differs`, `not_replayable`. */
+  /** From the error catalogue, or one of `usage`, `unreachable`, `no_token`, `unexpected_answer`, `not_all_applied`, `audit_broken`, `not_completed`, `replay_differs`, `not_replayable`, `evidence_gone`, `evidence_unreadable`, `backup_damaged`, `file_not_written`. */
   readonly code: string;
   readonly detail: string;
   /** What is wrong with which field. */

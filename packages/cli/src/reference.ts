@@ -90,7 +90,7 @@ export function renderReference(program: Command): string {
     "Answers go to stdout, everything else to stderr. With `--json` stdout holds one JSON document and nothing else (`rollout watch` prints",
     'one a line), and an error is one line on stderr: `{"error":{"code","detail","errors","remedy","requestId","exitCode"}}`. The codes are those of the',
     "[error catalogue](errors.md), and beside them `usage`, `no_token`, `unreachable`, `unexpected_answer`, `not_all_applied`,",
-    "`audit_broken`, `not_completed`, `replay_differs` and `not_replayable`.",
+    "`audit_broken`, `not_completed`, `replay_differs`, `not_replayable`, `evidence_gone`, `evidence_unreadable`, `backup_damaged` and `file_not_written`.",
     "",
     "## Exit codes",
     "",

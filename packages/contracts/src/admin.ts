@@ -2,7 +2,7 @@ import { z } from "zod";
 import { attributeCondition } from "./condition.ts";
 import { configuration, configurationDraft, initialConfiguration } from "./configuration.ts";
 import { context } from "./context.ts";
-import { decision, decisionCounts, guardrailVerdict, rolloutView } from "./decision.ts";
+import { decision, decisionCounts, guardrailVerdict, listedDecision, rolloutView } from "./decision.ts";
 import { evaluationResult, traceStep } from "./evaluation.ts";
 import { flag, flagDraft, flagPatch } from "./flag.ts";
 import { environmentKey, flagKey, instant, json, segmentKey, text } from "./key.ts";
@@ -240,9 +240,11 @@ export const decisionQuery = pageQuery.extend({
   attempt: z.coerce.number().int().min(1).optional(),
   /** `changes`: only decisions that did something or said something new. */
   only: z.enum(["changes", "all"]).default("all"),
+  /** `inputs`: with what each was made of, but for settled evidence, which `GET …/evidence` lists. */
+  expand: z.enum(["inputs"]).optional(),
 });
 
-export const decisionPage = page(decision, "DecisionPage");
+export const decisionPage = page(listedDecision, "DecisionPage");
 
 /**
  * Answer to a command. `receipt` says who has applied the change of the flag, as of the answer; null if the flag was not

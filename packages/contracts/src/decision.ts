@@ -97,6 +97,27 @@ export type Decision = z.infer<typeof decision>;
 export const decisionRecord = decision.extend({ inputs: json }).meta({ id: "DecisionRecord" });
 export type DecisionRecord = z.infer<typeof decisionRecord>;
 
+/** A record as it is read. */
+export const decisionDocument = decisionRecord
+  .extend({
+    /**
+     * `whole`: `inputs` are all there. `gone`: evidence that it rests on is no longer kept, so it cannot be decided again.
+     * `unreadable`: not at the moment.
+     */
+    evidence: z.enum(["whole", "gone", "unreadable"]),
+  })
+  .meta({ id: "DecisionDocument" });
+export type DecisionDocument = z.infer<typeof decisionDocument>;
+
+/** One of a list. */
+export const listedDecision = decision
+  .extend({
+    /** As they are stored, if they were asked for: evidence that has settled is named by `through` and not copied. */
+    inputs: json.optional(),
+  })
+  .meta({ id: "ListedDecision" });
+export type ListedDecision = z.infer<typeof listedDecision>;
+
 export const rolloutView = rollout
   .extend({
     /** Of the latest decision. */

@@ -41,6 +41,7 @@ export type {
   SampleRatio,
   StageCounts,
 } from "./judgement.ts";
+export { type KeptInputs, restoreInputs } from "./kept-inputs.ts";
 export { LatencyComparison } from "./latency-comparison.ts";
 export { COMMANDS_OF, type Effect, type Event, isLive, type State, type Transition, transition } from "./machine.ts";
 export { nextStepOf } from "./next-step.ts";
@@ -63,7 +64,17 @@ export {
 } from "./sketch.ts";
 export { splitAtPercent, splitOf } from "./split.ts";
 export { AttemptStatistics } from "./statistics.ts";
+export { isAfter, type Place, StatisticsTrail } from "./statistics-trail.ts";
 export { isComplete, WATERMARK_MS } from "./watermark.ts";
-export { type History, type WhatIf, type WhatIfEntry, whatIf } from "./what-if.ts";
+export {
+  type History,
+  type HistoryCell,
+  type HistoryRecord,
+  type Unknown,
+  type WhatIf,
+  type WhatIfEntry,
+  whatIf,
+} from "./what-if.ts";
+export { isEvidenceWhole } from "./what-if-history.ts";
 export { type Calendar, isOpen, nextOpening, type Opening, type OpeningTime, openingOf } from "./windows.ts";
 export { limitText } from "./words.ts";

@@ -29,11 +29,11 @@ export interface Difference {
 /**
  * Decides again from the inputs that were stored with a decision.
  *
- * @param record with whole inputs: `cells` of an analysis included
+ * @param record with whole inputs: `cells` of an analysis included. As it is stored or as it is read
  * @param engine of the process that replays, as it would store it: `node 22.12.0, v8 12.4`
  */
-export function replay(record: DecisionRecord, engine: string): Replay {
-  const { id: _id, revision: _revision, engine: recordedEngine, inputs, ...recorded } = record;
+export function replay(record: DecisionRecord & { readonly evidence?: unknown }, engine: string): Replay {
+  const { id: _id, revision: _revision, evidence: _evidence, engine: recordedEngine, inputs, ...recorded } = record;
   const comparison = recordedEngine === engine ? "bytes" : "rounded";
   const decision = decideAgain(inputs);
   const view = (value: unknown): unknown => (comparison === "bytes" ? value : rounded(value));

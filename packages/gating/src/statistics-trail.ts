@@ -47,10 +47,13 @@ export class StatisticsTrail {
     return this.#last;
   }
 
-  /** @param interval whole, and after the last */
-  add(interval: EvidenceInterval): void {
+  /**
+   * @param interval whole, and after the last
+   * @param place where it stands, if it is counted to another stage than it is reported for
+   */
+  add(interval: EvidenceInterval, place: Place = interval): void {
     this.#statistics.add(interval);
-    this.#last = { interval: interval.interval, stage: interval.stage };
+    this.#last = { interval: place.interval, stage: place.stage };
     this.#addedSinceMark += 1;
     if (this.#addedSinceMark < MARK_SPACING) return;
     this.#marks = thinned([...this.#marks, { last: this.#last, statistics: this.#statistics.copy() }]);

@@ -1,7 +1,9 @@
 import type { RolloutPlan } from "@bunting/contracts";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { cellsOf, exposedAt, planWith, runningWith, TUESDAY } from "./rollout-fixture.ts";
 import { type History, whatIf } from "./what-if.ts";
+import { AttemptOnRecord, type Happening, happenings, plans } from "./what-if-fixture.ts";
 
 const classic = (changes: Partial<RolloutPlan> = {}): RolloutPlan =>
   planWith({ decideBy: "threshold", stages: [5, 50].map((percent) => ({ percent, bakeSeconds: 300 })), ...changes });
@@ -16,9 +18,8 @@ const history: History = {
       { from: TUESDAY + 600_000, to: TUESDAY + 1_200_000, stage: 0 },
       exposedAt(5, { canary: { ...fine, errorCount: 8 }, control: fine }),
     ),
-  ],
-  samples: [],
-  breakers: [],
+  ].map((cell) => ({ ...cell, availableAt: cell.interval + 2 })),
+  records: [],
   until: TUESDAY + 1_200_000,
 };
 const told = (plan: RolloutPlan): string[] =>
@@ -61,3 +62,130 @@ describe("GA-173 what-if runs a history under another plan", () => {
     expect(timeline.map(({ decision }) => decision.cause)).not.toContain("sample_ratio_mismatch");
   });
 });
+
+describe("GA-175 under the plan that was real what-if gives the history", () => {
+  it("property: each decision, byte for byte, and nothing that could not be known, whatever happened", () => {
+    let decisionCount = 0;
+    fc.assert(
+      fc.property(plans, happenings, (plan, happened) => {
+        const { history, decisions } = recorded(plan, happened);
+        const { timeline, rollout, partedAt } = whatIf(history, plan);
+        expect(timeline.map(({ decision }) => decision)).toEqual(decisions);
+        expect(timeline.flatMap(({ unknown }) => unknown)).toEqual([]);
+        expect(timeline.every(({ percent, realPercent }) => percent === realPercent)).toBe(true);
+        expect({ state: rollout.state, stage: rollout.stage, partedAt }).toEqual({
+          state: history.rollout.state,
+          stage: history.rollout.stage,
+          partedAt: null,
+        });
+        decisionCount += timeline.length;
+      }),
+      { numRuns: 20 },
+    );
+    expect(decisionCount).toBeGreaterThan(80);
+  });
+
+  it("property: also where looks that said nothing new are no longer kept", () => {
+    fc.assert(
+      fc.property(plans, happenings, fc.nat(), (plan, happened, upTo) => {
+        const { history, decisions } = recorded(plan, happened);
+        const isKept = decisions.map(({ action }, index) => action !== "none" || index >= upTo % decisions.length);
+        const kept = { ...history, records: history.records.filter((_, index) => index === 0 || isKept[index - 1]) };
+        const { timeline } = whatIf(kept, plan);
+        const expected = decisions.filter((_, index) => isKept[index]);
+        // Without a stored look there is nothing to go by but the evidence.
+        fc.pre(expected.some(({ by }) => by === "controller"));
+        expect(timeline.map(({ decision }) => decision)).toEqual(expected);
+      }),
+      { numRuns: 10 },
+    );
+  });
+});
+
+describe("GA-176 what-if says of each look what it could not know", () => {
+  const usual: Happening = {
+    errorCount: 1,
+    isSilent: false,
+    lateness: 0,
+    up: 0.1,
+    score: 90,
+    openInstanceCount: 0,
+    command: null,
+    isChangedByHand: false,
+    isFast: false,
+  };
+  const [error, latency, up, score] = planOfRecord().guardrails;
+  /** Two minutes in which ana never promotes. */
+  const { history } = recorded(
+    planOfRecord(),
+    Array.from({ length: 40 }, () => usual),
+  );
+  const unknownUnder = (changes: Partial<RolloutPlan>): readonly string[][] =>
+    whatIf(history, { ...planOfRecord(), ...changes }).timeline.map(({ unknown }) => unknown.map((each) => each.of));
+
+  function planOfRecord(): RolloutPlan {
+    const [plan] = fc.sample(
+      plans.filter(
+        ({ decideBy, autoPromote, analysisIntervalSeconds, stages }) =>
+          decideBy === "threshold" && !autoPromote && analysisIntervalSeconds === 30 && !stages[0]?.approval,
+      ),
+      { numRuns: 1, seed: 7 },
+    );
+    if (!plan) throw new Error("There is no such plan.");
+    return { ...plan, analysisIntervalSeconds: 30 };
+  }
+
+  it("of none, as long as it goes the way that was real and asks for what was measured", () => {
+    expect(unknownUnder({ harmBudgetRate: 0.3 }).flat()).toEqual([]);
+  });
+
+  it("the share, once it would have been another one", () => {
+    const looks = unknownUnder({ autoPromote: true });
+    const parted = looks.findIndex((unknown) => unknown.length > 0);
+    expect(parted).toBeGreaterThan(0);
+    expect(looks.slice(parted).every((unknown) => unknown.join() === "share")).toBe(true);
+    const { timeline, partedAt } = whatIf(history, { ...planOfRecord(), autoPromote: true });
+    expect(partedAt).toBe(Date.parse(timeline[parted - 1]?.decision.at ?? ""));
+    expect(timeline[parted]?.unknown[0]?.because).toBe("Evidence was collected at 10 %, not at 50 %.");
+  });
+
+  it("people, where the plan asks them and the course is its own", () => {
+    const byItself = { ...planOfRecord(), autoPromote: true };
+    const promoted = recorded(
+      byItself,
+      Array.from({ length: 40 }, () => usual),
+    ).history;
+    const { timeline } = whatIf(promoted, { ...byItself, autoPromote: false });
+    const looks = timeline.map(({ unknown }) => unknown.map((each) => each.of).join("+"));
+    expect(looks.findIndex((unknown) => unknown === "share+people")).toBe(looks.lastIndexOf("") + 1);
+    expect(looks.at(-1)).toBe("people");
+  });
+
+  it("values that nobody measured then", () => {
+    const other = { ...up, query: "other" } as RolloutPlan["guardrails"][number];
+    const guardrails = [error, latency, other, score].flatMap((guardrail) => guardrail ?? []);
+    const { timeline } = whatIf(history, { ...planOfRecord(), guardrails });
+    expect(timeline[0]?.unknown).toEqual([{ of: "samples", because: "Nobody measured prometheus-1 for this look." }]);
+    expect(timeline[0]?.decision.guardrails[2]).toMatchObject({ verdict: "hold" });
+  });
+
+  it("values and breakers, where the looks that saw them are no longer kept", () => {
+    const records = history.records.filter((_, index) => index === 0 || index > 5);
+    const { timeline } = whatIf({ ...history, records }, { ...planOfRecord(), harmBudgetRate: 0.3 });
+    expect(timeline.map(({ unknown }) => unknown.map((each) => each.of).join("+")).slice(0, 7)).toEqual([
+      "samples+breakers",
+      "samples+breakers",
+      "samples+breakers",
+      "samples+breakers",
+      "samples+breakers",
+      "",
+      "",
+    ]);
+  });
+});
+
+function recorded(plan: RolloutPlan, happened: readonly Happening[]) {
+  const attempt = new AttemptOnRecord(plan);
+  for (const each of happened) attempt.live(each);
+  return { history: attempt.history, decisions: attempt.decisions };
+}

@@ -1,33 +1,36 @@
 import type { EvidenceCell, Rollout, RolloutPlan } from "@bunting/contracts";
 import { EVIDENCE_INTERVAL_MS } from "@bunting/contracts/literals";
-import { type DecisionInputs, intervalsOf, judgementInputs, ruleOn } from "./decide.ts";
+import { canonicalJson } from "./canonical-json.ts";
+import { type CommandInputs, decideCommand } from "./command.ts";
+import { type DecisionInputs, decide, intervalsOf, judgementInputs, ruleOn } from "./decide.ts";
 import type { EvidenceInterval } from "./evidence.ts";
 import { instantText, toUnixMs } from "./instant.ts";
-import { judgeStatistics } from "./judge.ts";
-import type { Breakers, Sample } from "./judgement.ts";
+import { judgeGuardrails, judgeStatistics } from "./judge.ts";
+import type { KeptInputs } from "./kept-inputs.ts";
 import { isLive } from "./machine.ts";
 import { percentOfStage } from "./plan.ts";
-import { stateOf } from "./rollout.ts";
-import type { DecisionDraft } from "./ruling.ts";
-import { AttemptStatistics } from "./statistics.ts";
+import { flagStatus, stateOf } from "./rollout.ts";
+import type { DecisionDraft, Ruling } from "./ruling.ts";
+import { isAfter, type Place, StatisticsTrail } from "./statistics-trail.ts";
 import { isComplete } from "./watermark.ts";
+import {
+  type Conditions,
+  conditionsAt,
+  type History,
+  type HistoryCell,
+  indexAt,
+  type Moment,
+  momentsOf,
+} from "./what-if-history.ts";
 
-/** What happened in one attempt: the rollout as it is stored, and everything that was reported meanwhile. */
-export interface History {
-  readonly rollout: Rollout;
-  readonly cells: readonly EvidenceCell[];
-  /** Every value from outside, oldest first, with the id of its guardrail. */
-  readonly samples: readonly { readonly id: string; readonly sample: Sample }[];
-  /** The breakers' state after each report, oldest first. */
-  readonly breakers: readonly { readonly at: number; readonly breakers: Breakers }[];
-  /** Unix ms of the last look. */
-  readonly until: number;
-}
+export type { History, HistoryCell, HistoryRecord } from "./what-if-history.ts";
 
 export interface WhatIf {
   readonly timeline: readonly WhatIfEntry[];
   /** As it would have ended, or stood at the end of the history. */
   readonly rollout: Rollout;
+  /** From when on the course is no longer the real one, Unix ms; null: it is to the end. */
+  readonly partedAt: number | null;
 }
 
 export interface WhatIfEntry {
@@ -35,60 +38,294 @@ export interface WhatIfEntry {
   /** The canary's percent under the other plan, and as it really was. Evidence was collected at the latter. */
   readonly percent: number;
   readonly realPercent: number;
+  /** What the decision takes for granted because nobody can know it. Empty under the plan that was real. */
+  readonly unknown: readonly Unknown[];
+}
+
+export interface Unknown {
+  /**
+   * `share`: the canary really had another one. `people`: what they would have done. `samples`: values that nobody measured
+   * then. `breakers`: how they stood.
+   */
+  readonly of: "share" | "people" | "samples" | "breakers";
+  readonly because: string;
 }
 
 /**
- * Another plan's decisions on the evidence of a history, at its own analysis interval.
+ * Another plan's decisions on the history of an attempt.
  *
- * Two things it cannot know. Evidence is what it was: where the plan would have given the canary another share, errors are
- * counted at the share that was real. And people: they are taken to promote and to sign at once, so that the timeline shows
- * what the evidence and the calendar allow.
+ * Looks are taken on what was stored of the real ones: evidence as far as it was usable then, values from outside, breakers,
+ * the flag. As long as the course is the real one, people do what they did. Under the plan that was real all of it is as it
+ * was, and the decisions are those of the history.
+ *
+ * From where the courses part, some things cannot be known, and each look says which. Evidence is what it was: where the plan
+ * would have given the canary another share, errors are counted at the share that was real. And people are taken to promote and
+ * to sign at once, so that the timeline shows what the evidence and the calendar allow.
  */
 export function whatIf(history: History, plan: RolloutPlan): WhatIf {
-  const { until } = history;
-  const answered = withoutPeople(plan);
-  const startedAt = history.rollout.startedAt === null ? until : toUnixMs(history.rollout.startedAt);
-  const evidence = intervalsOf(history);
-  const statistics = new AttemptStatistics(answered);
-  const timeline: WhatIfEntry[] = [];
-  let rollout = begun(history.rollout, answered, startedAt);
-  let previous: DecisionDraft | null = null;
-  let addedCount = 0;
-  const stepMs = answered.analysisIntervalSeconds * 1000;
-  for (let now = startedAt + stepMs; now <= until && isLive(stateOf(rollout)); now += stepMs) {
-    for (let next = evidence[addedCount]; next !== undefined && isComplete(next, now); next = evidence[addedCount]) {
-      statistics.add(inStageOf(rollout, next));
-      addedCount += 1;
-    }
-    const inputs = inputsAt(history, rollout, previous, now);
-    const known = evidence.filter((interval) => endOf(interval) <= now && endOf(interval) > now - RECENT_MS);
-    const judgement = judgeStatistics(statistics, {
-      ...judgementInputs(inputs),
-      intervals: known.map((interval) => inStageOf(rollout, interval)),
-    });
-    const ruling = ruleOn(inputs, judgement);
-    const real = evidence.findLast((interval) => endOf(interval) <= now);
-    timeline.push({
-      decision: ruling.decision,
-      percent: rollout.percent,
-      realPercent: percentOfStage(history.rollout.plan, real?.stage ?? 0),
-    });
-    previous = ruling.decision;
-    rollout = ruling.rollout;
+  const isSamePlan = canonicalJson(plan) === canonicalJson(history.rollout.plan);
+  const course = new Course(history, plan, isSamePlan);
+  for (const moment of momentsOf(history, plan, isSamePlan)) {
+    if (!isLive(stateOf(course.rollout))) break;
+    course.live(moment);
   }
-  return { timeline, rollout };
+  return { timeline: course.timeline, rollout: course.rollout, partedAt: course.partedAt };
 }
 
-/** What a judgement looks at beside its statistics. */
+class Course {
+  readonly timeline: WhatIfEntry[] = [];
+  rollout: Rollout;
+  /** Unix ms. */
+  partedAt: number | null = null;
+  readonly #history: History;
+  readonly #isSamePlan: boolean;
+  readonly #evidence: EvidenceSoFar;
+  /** The rollout as it really was before each stored decision, oldest first; as many as are yet to come. */
+  readonly #realAhead: Rollout[];
+  #lastLook: KeptInputs | null = null;
+  #latest: DecisionDraft | null = null;
+
+  constructor(history: History, plan: RolloutPlan, isSamePlan: boolean) {
+    this.#history = history;
+    this.#isSamePlan = isSamePlan;
+    this.#evidence = new EvidenceSoFar(history, plan);
+    const moments = momentsOf(history, history.rollout.plan, true);
+    this.#realAhead = moments.flatMap((moment) => (moment.kind === "other_look" ? [] : [moment.inputs.rollout]));
+    this.rollout = begun(history, plan);
+    // Without a stored decision nobody knows what people did.
+    if (this.#realAhead.length === 0) this.#part(toUnixMs(this.rollout.startedAt ?? instantText(history.until)));
+  }
+
+  live(moment: Moment): void {
+    const real = this.#realBefore(moment);
+    if (moment.kind === "command") this.#obey(moment.inputs);
+    else this.#look(moment, real);
+    const isAsReal = isSameCourse(this.rollout, this.#realAhead[0] ?? this.#history.rollout);
+    if (this.partedAt === null && !isAsReal) this.#part(moment.now);
+  }
+
+  #realBefore(moment: Moment): Rollout | null {
+    if (moment.kind === "other_look") return this.#realAhead[0] ?? null;
+    return this.#realAhead.shift() ?? null;
+  }
+
+  #obey(inputs: CommandInputs): void {
+    if (this.partedAt !== null) return;
+    const latest = this.#isSamePlan ? inputs.latest : this.#latest;
+    const rollout = this.#bookedAs(inputs.rollout);
+    const ruling = decideCommand({ ...inputs, rollout, latest });
+    // What this plan does not ask people for.
+    if ("refusal" in ruling) return;
+    this.#enter(ruling, { real: inputs.rollout, conditions: null });
+  }
+
+  #look(moment: Extract<Moment, { kind: "look" | "other_look" }>, real: Rollout | null): void {
+    const { now } = moment;
+    const isKept = moment.kind === "look";
+    const conditions = conditionsAt(moment, {
+      history: this.#history,
+      plan: this.rollout.plan,
+      lastLook: this.#lastLook,
+    });
+    const rollout = isKept ? this.#bookedAs(moment.inputs.rollout) : this.rollout;
+    // The version that counts is that of the change which the real rollout made; of another course there is none.
+    const isReal = isKept && this.partedAt === null;
+    const flag = isReal
+      ? moment.inputs.flag
+      : { killed: false, configurationVersion: rollout.configurationVersion ?? 0 };
+    const inputs: DecisionInputs = {
+      kind: "analysis",
+      rollout,
+      flag,
+      cells: [],
+      samples: conditions.samples,
+      breakers: conditions.breakers,
+      previous: isKept && this.#isSamePlan ? moment.inputs.previous : this.#latest,
+      now,
+    };
+    const ruling =
+      flagStatus(rollout, flag) === "ours"
+        ? this.#judge(inputs, isKept ? moment.inputs : { through: indexAt(now), fresh: [] })
+        : decide(inputs);
+    if (isKept) this.#lastLook = moment.inputs;
+    this.#latest = ruling.decision;
+    this.#enter(ruling, { real, conditions });
+  }
+
+  #judge(inputs: DecisionInputs, { through, fresh }: Pick<KeptInputs, "through" | "fresh">): Ruling {
+    // Nothing but the last minute, because nobody could wait for the rest.
+    if (through < 0) return ruleOn(inputs, judgeGuardrails(judgementInputs({ ...inputs, cells: fresh })));
+    const stageOf = (place: Place): number => this.#stageOf(place);
+    const intervals = this.#evidence.advance({ through, now: inputs.now, fresh, stageOf });
+    return ruleOn(inputs, judgeStatistics(this.#evidence.statistics, { ...judgementInputs(inputs), intervals }));
+  }
+
+  /** Versions are the store's, and no decision rests on more than that they are the ones that it wrote. */
+  #bookedAs({ version, configurationVersion, latestDecision, because }: Rollout): Rollout {
+    return this.partedAt === null
+      ? { ...this.rollout, version, configurationVersion, latestDecision, because }
+      : this.rollout;
+  }
+
+  #enter(
+    ruling: Ruling,
+    { real, conditions }: { readonly real: Rollout | null; readonly conditions: Conditions | null },
+  ) {
+    const { percent } = this.rollout;
+    const realPercent = real?.percent ?? this.#evidence.realPercent;
+    const unknown = [
+      ...this.#unknownCourse(percent, realPercent),
+      ...(conditions ? unknownConditions(conditions) : []),
+    ];
+    this.timeline.push({ decision: ruling.decision, percent, realPercent, unknown });
+    if (ruling.rollout.stage !== this.rollout.stage) this.#stageStarts.push(toUnixMs(ruling.decision.at));
+    this.rollout = ruling.rollout;
+  }
+
+  #unknownCourse(percent: number, realPercent: number): readonly Unknown[] {
+    const isAlone = this.partedAt !== null && this.#asksPeople;
+    return [
+      ...(percent === realPercent
+        ? []
+        : [{ of: "share", because: `Evidence was collected at ${realPercent} %, not at ${percent} %.` } as const]),
+      ...(isAlone
+        ? [{ of: "people", because: "People are taken to sign, to promote and to resume at once." } as const]
+        : []),
+    ];
+  }
+
+  /** From here on the course is its own. */
+  #part(at: number): void {
+    this.partedAt = at;
+    const { plan, state } = this.rollout;
+    this.rollout = {
+      ...this.rollout,
+      plan: withoutPeople(plan),
+      ...(state === "paused" || state === "awaiting_approval" ? { state: "running", askedAt: null } : {}),
+    };
+  }
+
+  get #asksPeople(): boolean {
+    const { plan } = this.#evidence;
+    return !plan.autoPromote || plan.stages.some(({ approval }) => approval !== undefined);
+  }
+
+  /** Unix ms at which each stage after the first began. */
+  readonly #stageStarts: number[] = [];
+
+  /** As reported, as long as the course was the real one; after that an interval belongs to the stage in which it begins. */
+  #stageOf({ interval, stage }: Place): number {
+    const begins = interval * EVIDENCE_INTERVAL_MS;
+    const own = this.#stageStarts.filter((startedAt) => startedAt <= begins).length;
+    return this.partedAt === null || begins < this.partedAt ? Math.min(stage, this.#stageStarts.length) : own;
+  }
+}
+
+/** What of a history's evidence is known by now, and its statistics. */
+class EvidenceSoFar {
+  readonly plan: RolloutPlan;
+  readonly #rollout: Rollout;
+  readonly #trail: StatisticsTrail;
+  /** By the index at which they became usable; those from `#next` on are not yet. */
+  readonly #cells: readonly HistoryCell[];
+  #next = 0;
+  /** Usable, and not in the statistics: because they are not whole yet, or since the trail went back. */
+  #waiting: readonly HistoryCell[] = [];
+
+  constructor({ rollout, cells }: History, plan: RolloutPlan) {
+    this.plan = plan;
+    this.#rollout = rollout;
+    this.#trail = new StatisticsTrail(plan);
+    this.#cells = cells
+      .filter((cell) => cell.rollout === rollout.id && cell.attempt === rollout.attempt)
+      .sort((a, b) => a.availableAt - b.availableAt);
+  }
+
+  get statistics() {
+    return this.#trail.statistics;
+  }
+
+  /** As evidence was collected latest. */
+  get realPercent(): number {
+    return percentOfStage(this.#rollout.plan, this.#cells[this.#next - 1]?.stage ?? 0);
+  }
+
+  /** Adds what has become usable. Returns what a judgement looks at beside statistics. */
+  advance({ through, now, fresh, stageOf }: Advance): readonly EvidenceInterval[] {
+    const trail = this.#trail;
+    const { last } = trail;
+    const news = this.#take(through);
+    this.#waiting = [...this.#waiting, ...news];
+    const late = last === null ? [] : news.filter((cell) => !isAfter(cell, last));
+    if (late.length > 0) trail.rewindBefore(late.reduce((first, cell) => (isAfter(first, cell) ? cell : first)));
+    // After a clock was set back, what was whole then is not whole now.
+    while (trail.last !== null && !isComplete(trail.last, now)) trail.rewindBefore(trail.last);
+    if (trail.last !== last) this.#waiting = this.#afterLast(this.#cells.slice(0, this.#next));
+    for (const interval of this.#intervalsOf(this.#waiting)) {
+      if (!isComplete(interval, now)) break;
+      this.#trail.add({ ...interval, stage: stageOf(interval) }, interval);
+    }
+    this.#waiting = this.#afterLast(this.#waiting);
+    const recent = [...this.#recent(now), ...fresh];
+    return this.#intervalsOf(recent).map((interval) => ({ ...interval, stage: stageOf(interval) }));
+  }
+
+  #take(through: number): readonly HistoryCell[] {
+    const first = this.#next;
+    while ((this.#cells[this.#next]?.availableAt ?? Number.POSITIVE_INFINITY) <= through) this.#next += 1;
+    return this.#cells.slice(first, this.#next);
+  }
+
+  #afterLast(cells: readonly HistoryCell[]): readonly HistoryCell[] {
+    const { last } = this.#trail;
+    return last === null ? cells : cells.filter((cell) => isAfter(cell, last));
+  }
+
+  #recent(now: number): readonly HistoryCell[] {
+    const recent: HistoryCell[] = [];
+    for (let index = this.#next - 1; index >= 0; index -= 1) {
+      const cell = this.#cells[index];
+      if (cell === undefined || (cell.availableAt + 1) * EVIDENCE_INTERVAL_MS <= now - RECENT_MS) break;
+      recent.push(cell);
+    }
+    return recent;
+  }
+
+  /** With the share at which they were really collected. */
+  #intervalsOf(cells: readonly EvidenceCell[]): readonly EvidenceInterval[] {
+    return intervalsOf({ rollout: this.#rollout, cells });
+  }
+}
+
+interface Advance extends Pick<KeptInputs, "through" | "fresh"> {
+  readonly now: number;
+  readonly stageOf: (place: Place) => number;
+}
+
+/** A minute of it is looked at beside statistics; usable it becomes after its interval, and late. */
 const RECENT_MS = 120_000;
 
-const NO_BREAKERS: Breakers = { openInstanceCount: 0, canaryInstanceCount: 0 };
+function unknownConditions({ unmeasured, breakersUnknown }: Conditions): readonly Unknown[] {
+  return [
+    ...(unmeasured.length === 0
+      ? []
+      : [{ of: "samples", because: `Nobody measured ${unmeasured.join(" and ")} for this look.` } as const]),
+    ...(breakersUnknown
+      ? [{ of: "breakers", because: "No look is stored that says how the breakers stood." } as const]
+      : []),
+  ];
+}
+
+function isSameCourse(one: Rollout, other: Rollout): boolean {
+  return one.state === other.state && one.stage === other.stage && one.stageStartedAt === other.stageStartedAt;
+}
 
 function withoutPeople(plan: RolloutPlan): RolloutPlan {
   return { ...plan, autoPromote: true, stages: plan.stages.map(({ approval: _approval, ...stage }) => stage) };
 }
 
-function begun(rollout: Rollout, plan: RolloutPlan, startedAt: number): Rollout {
+function begun({ rollout, until }: History, plan: RolloutPlan): Rollout {
+  const startedAt = rollout.startedAt ?? instantText(until);
   return {
     ...rollout,
     plan,
@@ -96,36 +333,10 @@ function begun(rollout: Rollout, plan: RolloutPlan, startedAt: number): Rollout 
     stage: 0,
     percent: percentOfStage(plan, 0),
     configurationVersion: rollout.configurationVersion ?? 0,
-    startedAt: instantText(startedAt),
-    stageStartedAt: instantText(startedAt),
+    startedAt,
+    stageStartedAt: startedAt,
     askedAt: null,
     endedAt: null,
     signatures: [],
-  };
-}
-
-/** An interval belongs to the stage in which it begins. It is looked at before another stage can pass, so to this or the last. */
-function inStageOf({ stage, stageStartedAt }: Rollout, interval: EvidenceInterval): EvidenceInterval {
-  const current = stage ?? 0;
-  const isOfThis = stageStartedAt === null || interval.interval * EVIDENCE_INTERVAL_MS >= toUnixMs(stageStartedAt);
-  return { ...interval, stage: isOfThis ? current : Math.max(0, current - 1) };
-}
-
-function endOf({ interval }: EvidenceInterval): number {
-  return (interval + 1) * EVIDENCE_INTERVAL_MS;
-}
-
-function inputsAt(history: History, rollout: Rollout, previous: DecisionDraft | null, now: number): DecisionInputs {
-  const known = history.samples.filter(({ sample }) => sample.at <= now);
-  return {
-    kind: "analysis",
-    rollout,
-    flag: { killed: false, configurationVersion: rollout.configurationVersion ?? 0 },
-    // They are in the statistics already.
-    cells: [],
-    samples: Object.fromEntries(known.map(({ id, sample }) => [id, sample])),
-    breakers: history.breakers.findLast(({ at }) => at <= now)?.breakers ?? NO_BREAKERS,
-    previous,
-    now,
   };
 }

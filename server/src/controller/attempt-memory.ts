@@ -1,75 +1,131 @@
 import type { Rollout } from "@bunting/contracts";
-import { AttemptStatistics, intervalsOf, isComplete } from "@bunting/gating";
-import { armsOf, type EvidenceRow, type EvidenceSource } from "../evidence/evidence.ts";
+import { type AttemptStatistics, intervalsOf, isAfter, isComplete, type Place, StatisticsTrail } from "@bunting/gating";
+import { armsOf, type EvidencePlace, type EvidenceRow, type EvidenceSource } from "../evidence/evidence.ts";
 
-export type Remembered =
-  | { readonly kind: "statistics"; readonly statistics: AttemptStatistics }
-  /** The statistics have to be made of all of it. */
-  | { readonly kind: "cells"; readonly cells: readonly EvidenceRow[] };
+/** `more`: call again, after others had their turn. `unreadable`: evidence cannot be read at the moment. */
+export type Progress = "done" | "more" | "unreadable";
 
-type Evidence = Pick<EvidenceSource, "cells">;
+type Evidence = Pick<EvidenceSource, "cells" | "page">;
+
+/** Read and added up in one turn: eight intervals of two arms take some milliseconds, latencies included. */
+const ROWS_AT_ONCE = 16;
 
 /**
- * What was added up of one attempt's evidence. A cache and nothing else: made anew it gives the same, only later. A day of
- * evidence takes seconds to add up, which no other work in the process should have to wait for at every look.
+ * What was added up of one attempt's evidence. A cache and nothing else: made anew it gives the same, only later.
+ *
+ * It is brought up to date in steps, so that nobody waits for the seconds that a day of evidence takes: those of an attempt that
+ * a server finds when it starts, or of one in which something came late. What becomes usable meanwhile waits for the next
+ * time: an attempt in which something always comes late would never be up to date.
  */
 export class AttemptMemory {
   readonly #rollout: Rollout;
-  #statistics: AttemptStatistics;
-  /** Interval index up to which evidence has been added. */
+  readonly #trail: StatisticsTrail;
   #through = -1;
-  /** The last interval that was added, and its stage. */
-  #last = { interval: -1, stage: -1 };
+  #settledCount = 0;
+  /** Something usable was of an interval that was not whole, so it was not added. */
+  #hasGap = false;
+  #reading: Reading | null = null;
 
   constructor(rollout: Rollout) {
     this.#rollout = rollout;
-    this.#statistics = new AttemptStatistics(rollout.plan);
+    this.#trail = new StatisticsTrail(rollout.plan);
   }
 
   isOf({ id, attempt }: Pick<Rollout, "id" | "attempt">): boolean {
     return this.#rollout.id === id && this.#rollout.attempt === attempt;
   }
 
-  /** Adds what has become usable since; null if it cannot be read. */
-  advance(evidence: Evidence, through: number, now: number): Remembered | null {
-    const arms = armsOf(this.#rollout);
-    const rows = evidence.cells(arms, { after: this.#through, through });
-    if (rows === null) return null;
+  get statistics(): AttemptStatistics {
+    return this.#trail.statistics;
+  }
+
+  /** Interval index: everything that had become usable by then, and is of whole intervals, has been added. */
+  get through(): number {
+    return this.#through;
+  }
+
+  /** Rows that had become usable by then. */
+  get settledCount(): number {
+    return this.#settledCount;
+  }
+
+  /**
+   * The statistics as they are with rows that are not usable yet; null if those belong among what was added, so that it would
+   * take time.
+   */
+  statisticsWith(rows: readonly EvidenceRow[], now: number): AttemptStatistics | null {
+    const { statistics, last } = this.#trail;
+    const intervals = intervalsOf({ rollout: this.#rollout, cells: rows }).filter((each) => isComplete(each, now));
+    if (intervals.length === 0) return statistics;
+    if (this.#hasGap || intervals.some((each) => last !== null && !isAfter(each, last))) return null;
+    const copy = statistics.copy();
+    for (const interval of intervals) copy.add(interval);
+    return copy;
+  }
+
+  /** Takes a step towards what is usable at `through`, or at what it was when the first of these steps was taken. */
+  advance(evidence: Evidence, through: number, now: number): Progress {
+    this.#reading ??= this.#begin(evidence, through, now);
+    const reading = this.#reading;
+    if (reading === null) return "unreadable";
+    const range = { after: reading.lastRead, through: reading.through, limit: ROWS_AT_ONCE };
+    const rows = evidence.page(armsOf(this.#rollout), range);
+    if (rows === null) return "unreadable";
+    const isEnd = rows.length < ROWS_AT_ONCE;
+    this.#take(reading, rows, isEnd);
+    if (!isEnd) return "more";
+    this.#through = reading.through;
+    this.#settledCount += reading.newCount;
+    this.#hasGap = reading.isBehindGap;
+    this.#reading = null;
+    return "done";
+  }
+
+  /** Goes back to before what has come late; null if that cannot be read. */
+  #begin(evidence: Evidence, through: number, now: number): Reading | null {
+    const trail = this.#trail;
     // After a clock was set back, what was whole then is not whole now.
-    const isWhole = this.#last.interval < 0 || isComplete(this.#last, now);
-    if (!isWhole || !this.#add(rows, now)) return this.#beginAnew(evidence, through, now);
-    this.#through = through;
-    return { kind: "statistics", statistics: this.#statistics };
+    while (trail.last !== null && !isComplete(trail.last, now)) trail.rewindBefore(trail.last);
+    const isFirst = this.#through < 0;
+    const news = isFirst ? [] : evidence.cells(armsOf(this.#rollout), { after: this.#through, through });
+    if (news === null) return null;
+    const { last } = trail;
+    const late = last === null ? [] : news.filter((row) => !isAfter(row, last));
+    const [first, ...others] = late;
+    if (first)
+      trail.rewindBefore(others.reduce<Place>((earliest, row) => (isAfter(earliest, row) ? row : earliest), first));
+    const lastRead = trail.last && { ...trail.last, variant: AFTER_ANY, availableAt: Number.MAX_SAFE_INTEGER };
+    return { through, now, lastRead, unfinished: [], isBehindGap: false, newCount: news.length, countsRows: isFirst };
   }
 
-  /** False if it does not follow on what was added before, or is not of whole intervals yet, as after a clock was set back. */
-  #add(cells: readonly EvidenceRow[], now: number): boolean {
-    const intervals = intervalsOf({ rollout: this.#rollout, cells });
-    const isNext = intervals.every((each) => isComplete(each, now) && isAfter(each, this.#last));
-    if (!isNext) return false;
-    for (const each of intervals) this.#statistics.add(each);
-    this.#last = intervals.at(-1) ?? this.#last;
-    return true;
-  }
-
-  /** Late evidence belongs into the middle of what was added: that only all of it together can give. */
-  #beginAnew(evidence: Evidence, through: number, now: number): Remembered | null {
-    this.#statistics = new AttemptStatistics(this.#rollout.plan);
-    this.#through = -1;
-    this.#last = { interval: -1, stage: -1 };
-    const cells = evidence.cells(armsOf(this.#rollout), { through });
-    if (cells === null) return null;
-    if (!this.#add(cells, now)) return { kind: "cells", cells };
-    this.#through = through;
-    return { kind: "statistics", statistics: this.#statistics };
+  /** Adds what is whole; the last place of a page may go on with the next. */
+  #take(reading: Reading, rows: readonly EvidenceRow[], isEnd: boolean): void {
+    if (reading.countsRows) reading.newCount += rows.length;
+    const read = [...reading.unfinished, ...rows];
+    const final = read.at(-1);
+    reading.lastRead = rows.at(-1) ?? reading.lastRead;
+    const isUnfinished = (row: EvidenceRow): boolean =>
+      !isEnd && row.interval === final?.interval && row.stage === final.stage;
+    reading.unfinished = read.filter(isUnfinished);
+    const cells = read.filter((row) => !isUnfinished(row));
+    for (const interval of intervalsOf({ rollout: this.#rollout, cells })) {
+      reading.isBehindGap ||= !isComplete(interval, reading.now);
+      if (!reading.isBehindGap) this.#trail.add(interval);
+    }
   }
 }
 
-interface Place {
-  readonly interval: number;
-  readonly stage: number;
+/** Evidence on its way into the statistics. */
+interface Reading {
+  readonly through: number;
+  readonly now: number;
+  lastRead: EvidencePlace | null;
+  unfinished: readonly EvidenceRow[];
+  /** An interval was not whole: nothing after it can be added. */
+  isBehindGap: boolean;
+  newCount: number;
+  readonly countsRows: boolean;
 }
 
-function isAfter(one: Place, other: Place): boolean {
-  return one.interval > other.interval || (one.interval === other.interval && one.stage > other.stage);
-}
+/** Variants are named in ASCII. */
+const AFTER_ANY = "\u{ffff}";

@@ -2,7 +2,14 @@ import type { EvidenceCell, FlagKey, Rollout, RolloutPlanInput } from "@bunting/
 import { EVIDENCE_GROUPS, EVIDENCE_INTERVAL_MS } from "@bunting/contracts/literals";
 import { armFromCells, type Breakers, type EvidenceInterval, mergeArms, type Sample } from "@bunting/gating";
 import { Registry } from "prom-client";
-import type { AttemptArms, AvailabilityRange, EvidenceRow, EvidenceSource } from "../evidence/evidence.ts";
+import type {
+  AttemptArms,
+  AvailabilityRange,
+  EvidencePageRange,
+  EvidencePlace,
+  EvidenceRow,
+  EvidenceSource,
+} from "../evidence/evidence.ts";
 import type { Actor, Command, Outcome } from "../ledger/command.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { actor, createFlag, flagKeyOf, PRODUCTION, type Surroundings, TestFolder } from "../ledger/ledger-fixture.ts";
@@ -66,6 +73,11 @@ export class ScriptedEvidence implements Pick<EvidenceSource, "onArrival" | keyo
       .sort((a, b) => a.interval - b.interval || a.stage - b.stage);
   }
 
+  page(arms: AttemptArms, { after, through, limit }: EvidencePageRange): readonly EvidenceRow[] | null {
+    const rows = this.cells(arms, { through })?.toSorted(byPlace);
+    return rows?.filter((row) => after === null || byPlace(row, after) > 0).slice(0, limit) ?? null;
+  }
+
   recentCells({ rollout, attempt }: AttemptArms): readonly EvidenceRow[] {
     const since = Math.floor((this.#now() - 60_000) / EVIDENCE_INTERVAL_MS);
     return this.isReadable ? this.#of(rollout, attempt).filter(({ interval }) => interval >= since) : [];
@@ -98,7 +110,15 @@ export class ScriptedEvidence implements Pick<EvidenceSource, "onArrival" | keyo
   }
 }
 
-type ControllerEvidence = Pick<EvidenceSource, "through" | "cells" | "recent" | "recentCells" | "breakers" | "samples">;
+function byPlace(one: EvidencePlace, other: EvidencePlace): number {
+  const byVariant = one.variant < other.variant ? -1 : one.variant > other.variant ? 1 : 0;
+  return one.interval - other.interval || one.stage - other.stage || byVariant || one.availableAt - other.availableAt;
+}
+
+type ControllerEvidence = Pick<
+  EvidenceSource,
+  "through" | "cells" | "page" | "recent" | "recentCells" | "breakers" | "samples"
+>;
 
 /** Spread evenly over all groups, one outcome per user. */
 function cellOf(

@@ -34,7 +34,7 @@ export function createControllerMetrics(registry: Registry, ages: () => Ages): C
     }),
     lookSeconds: new Histogram({
       name: "bunting_rollout_look_seconds",
-      help: "Time that one look takes, its decision stored.",
+      help: "Time for which a look holds everything else up, its decision stored. A look at much evidence takes several turns.",
       buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
       registers,
     }),

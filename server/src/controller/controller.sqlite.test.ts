@@ -271,12 +271,13 @@ describe("GA-203 a gross failure", () => {
     const { configuration } = world.configuration();
     const now = world.time.clock.now();
     const looked = look(stored, configuration, world.evidence, { memory: new AttemptMemory(stored.rollout), now });
+    if (typeof looked === "string") throw new Error(`The look came to ${looked}.`);
     world.time.advance(1_000);
     const { latestAnalysis } = world.rollout(id);
     expect(latestAnalysis).toMatchObject({ action: "rollback", counts: { canary: { errorCount: 16 } } });
     expect(latestAnalysis?.because).toContain("in this stage 16 of the canary's ");
-    expect(looked?.ruling.decision.counts).toEqual(latestAnalysis?.counts);
-    expect(looked?.inputs.fresh).toHaveLength(2);
+    expect(looked.ruling.decision.counts).toEqual(latestAnalysis?.counts);
+    expect(looked.inputs.fresh).toHaveLength(2);
   });
 
   it("is written down once, and not with every batch, where the plan leaves it to people", () => {

@@ -39,6 +39,8 @@ const UNSEEN: Attention = {
   lookedAt: Number.NEGATIVE_INFINITY,
   version: 0,
   watchedAt: Number.NEGATIVE_INFINITY,
+  attendedAt: Number.NEGATIVE_INFINITY,
+  isLooking: false,
   hasNews: false,
   notBefore: Number.NEGATIVE_INFINITY,
 };
@@ -131,9 +133,9 @@ class RolloutController implements Controller {
       const attention = this.#attention.get(each.stored.rollout.id) ?? UNSEEN;
       const due = dueOf(each.stored, each.configuration.version, attention, now);
       // In a fixed order the first ones, which news make due again every second, would starve the last.
-      if (due === null || attention.watchedAt >= waitingSince) continue;
+      if (due === null || attention.attendedAt >= waitingSince) continue;
       next = { live: each, due };
-      waitingSince = attention.watchedAt;
+      waitingSince = attention.attendedAt;
     }
     return next;
   }
@@ -167,8 +169,9 @@ class RolloutController implements Controller {
     const { id } = live.stored.rollout;
     const startedAt = clock.monotonic();
     try {
-      const isDone = this.#perform(live, due);
-      this.#remember(live, due, startedAt, isDone ? 0 : AGAIN_MS);
+      const outcome = this.#perform(live, due);
+      if (outcome === "more") this.#goOnLater(id, startedAt);
+      else this.#remember(live, due, startedAt, outcome === "done" ? 0 : AGAIN_MS);
     } catch (error) {
       this.#metrics.defects.inc();
       // It may be what went wrong, or half of it.
@@ -180,19 +183,20 @@ class RolloutController implements Controller {
     this.#metrics.lookSeconds.observe((clock.monotonic() - startedAt) / 1_000);
   }
 
-  /** False if it should be tried again soon. */
-  #perform({ stored, configuration }: Live, due: Due): boolean {
+  #perform({ stored, configuration }: Live, due: Due): "done" | "again" | "more" {
     const { clock, evidence, failpoints } = this.#deps;
+    const facts = { memory: this.#memoryOf(stored), now: clock.now() };
     failpoints?.beforeLook?.();
     if (due === "watch") {
-      const failing = watch(stored, configuration, evidence, clock.now());
-      return failing === null || !isNews(failing, stored) || this.#step(stored, failing, due);
+      const failing = watch(stored, configuration, evidence, facts);
+      return failing === null || !isNews(failing, stored) || this.#step(stored, failing, due) ? "done" : "again";
     }
-    const looked = look(stored, configuration, evidence, { memory: this.#memoryOf(stored), now: clock.now() });
-    if (looked) return this.#step(stored, looked, due);
+    const looked = look(stored, configuration, evidence, facts);
+    if (looked === "more") return "more";
+    if (looked !== "unreadable") return this.#step(stored, looked, due) ? "done" : "again";
     this.#metrics.unreadable.inc();
     this.#deps.logger.warn({ rollout: stored.rollout.id }, "The evidence of a rollout cannot be read at the moment.");
-    return false;
+    return "again";
   }
 
   #step({ rollout }: StoredRollout, { ruling, inputs }: Looked, due: Due): boolean {
@@ -216,13 +220,27 @@ class RolloutController implements Controller {
     return true;
   }
 
+  #goOnLater(id: string, now: number): void {
+    const before = this.#attention.get(id) ?? UNSEEN;
+    this.#attention.set(id, { ...before, attendedAt: now, isLooking: true });
+  }
+
   #remember({ stored }: Live, due: Due, now: number, restMs: number): void {
     const { id } = stored.rollout;
     const before = this.#attention.get(id) ?? UNSEEN;
     const version = this.#deps.ledger.state.rollouts.get(id)?.rollout.version ?? before.version;
     // What led to nothing does not count as a look, and is due again after its rest.
     const seen = due === "look" && restMs === 0 ? { lookedAt: now, version } : {};
-    this.#attention.set(id, { ...before, ...seen, watchedAt: now, hasNews: false, notBefore: now + restMs });
+    this.#attention.set(id, {
+      ...before,
+      ...seen,
+      watchedAt: now,
+      attendedAt: now,
+      // What is seen between the turns of a look does not end it.
+      isLooking: due === "watch" && before.isLooking,
+      hasNews: false,
+      notBefore: now + restMs,
+    });
   }
 
   #pause({ stored }: Live): void {

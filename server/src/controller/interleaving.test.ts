@@ -143,7 +143,7 @@ class Play {
       memory: new AttemptMemory(stored.rollout),
       now: this.#now,
     });
-    if (!looked) throw new Error("The evidence could not be read.");
+    if (typeof looked === "string") throw new Error(`The look came to ${looked}.`);
     const basedOn = { rollout: stored.rollout.version, configuration: configuration.version };
     this.#seen = { looked, basedOn };
   }

@@ -1,17 +1,19 @@
-import type { Configuration, EvidenceCell } from "@bunting/contracts";
+import type { Configuration } from "@bunting/contracts";
 import {
+  type AttemptStatistics,
   type DecisionInputs,
   decide,
   judgeGuardrails,
   judgementInputs,
   judgeStatistics,
+  type KeptInputs,
   type Ruling,
   ruleOn,
 } from "@bunting/gating";
-import { armsOf, type EvidenceSource } from "../evidence/evidence.ts";
+import { armsOf, type EvidenceRow, type EvidenceSource } from "../evidence/evidence.ts";
 import type { StoredRollout } from "../ledger/state.ts";
 import { fromInstant } from "../platform/instant.ts";
-import type { AttemptMemory } from "./attempt-memory.ts";
+import type { AttemptMemory, Progress } from "./attempt-memory.ts";
 
 /*
  * One look at one rollout: gathers what there is to see and lets gating decide. Reads, and changes nothing.
@@ -19,7 +21,7 @@ import type { AttemptMemory } from "./attempt-memory.ts";
 
 export type LookEvidence = Pick<
   EvidenceSource,
-  "through" | "cells" | "recent" | "recentCells" | "breakers" | "samples"
+  "through" | "cells" | "page" | "recent" | "recentCells" | "breakers" | "samples"
 >;
 
 export interface Looked {
@@ -27,29 +29,11 @@ export interface Looked {
   readonly inputs: KeptInputs;
 }
 
-/**
- * What is stored of a decision's inputs. Evidence that will never change again is named and not copied; what was fresher than
- * that is kept.
- */
-export interface KeptInputs extends Omit<DecisionInputs, "cells"> {
-  /** Evidence that had become usable up to this interval index. */
-  readonly through: number;
-  readonly fresh: readonly EvidenceCell[];
-}
-
-/** The inputs as they were, from the evidence that is still there; null if it cannot be read. */
-export function restoreInputs(
-  { through, fresh, ...inputs }: KeptInputs,
-  evidence: Pick<EvidenceSource, "cells">,
-): DecisionInputs | null {
-  const settled = evidence.cells(armsOf(inputs.rollout), { through });
-  return settled && { ...inputs, cells: [...settled, ...fresh] };
-}
-
 type FlagConfiguration = Pick<Configuration, "killed" | "version">;
 
 /**
- * A whole analysis. Null if evidence cannot be read at the moment: that is no sign of anything, so nothing is decided.
+ * A whole analysis, or a step towards one: `more` asks to be called again. Where evidence cannot be read at the moment, that is
+ * no sign of anything, so nothing is decided.
  *
  * @param memory of this attempt, for statistics to grow by what is new instead of being made anew at each look
  */
@@ -57,27 +41,28 @@ export function look(
   stored: StoredRollout,
   configuration: FlagConfiguration,
   evidence: LookEvidence,
-  { memory, now }: { readonly memory: AttemptMemory; readonly now: number },
-): Looked | null {
+  { memory, now }: LookFacts,
+): Looked | Exclude<Progress, "done"> {
   const { rollout } = stored;
-  const through = evidence.through();
-  const inputs = inputsOf(stored, configuration, evidence, now);
-  const kept = { ...inputs, through, fresh: [] };
   // What a person did to the flag is known without evidence.
   if (configuration.version !== rollout.configurationVersion) {
+    const inputs = inputsOf(stored, configuration, evidence, now);
+    const kept = { ...inputs, through: evidence.through(), settledCount: null, fresh: [] };
     return { ruling: decide({ ...inputs, cells: [] }), inputs: kept };
   }
   // Breakers are heard of before the errors they opened at are settled: a decision by them shows those too.
-  const early = inputs.breakers.openInstanceCount > 0 ? watch(stored, configuration, evidence, now) : null;
+  const { openInstanceCount } = evidence.breakers(armsOf(rollout), rollout.stage ?? 0);
+  const early = openInstanceCount > 0 ? watch(stored, configuration, evidence, { memory, now }) : null;
   if (early) return early;
-  const remembered = memory.advance(evidence, through, now);
-  if (remembered === null) return null;
-  if (remembered.kind === "cells") {
-    return { ruling: decide({ ...inputs, cells: remembered.cells }), inputs: kept };
-  }
-  const recent = evidence.recentCells(armsOf(rollout)).filter(({ availableAt }) => availableAt <= through);
-  const whole = { ...inputs, cells: recent };
-  return { ruling: ruleOn(whole, judgeStatistics(remembered.statistics, judgementInputs(whole))), inputs: kept };
+  const progress = memory.advance(evidence, evidence.through(), now);
+  return progress === "done"
+    ? judge(stored, configuration, evidence, { memory, now, fresh: [], statistics: memory.statistics })
+    : progress;
+}
+
+export interface LookFacts {
+  readonly memory: AttemptMemory;
+  readonly now: number;
 }
 
 /**
@@ -88,7 +73,7 @@ export function watch(
   stored: StoredRollout,
   configuration: FlagConfiguration,
   evidence: LookEvidence,
-  now: number,
+  { memory, now }: LookFacts,
 ): Looked | null {
   const { rollout } = stored;
   const arms = armsOf(rollout);
@@ -102,16 +87,58 @@ export function watch(
     failingSince: new Map(),
     now,
   });
+  // Also when nothing is found, so that whoever looks once an hour has statistics when he needs them.
+  const isUpToDate = memory.advance(evidence, evidence.through(), now) === "done";
   if (failure?.by !== "gross_failure" && failure?.by !== "breakers") return null;
+  const looked = judgeAtOnce(stored, configuration, evidence, { memory, now, isUpToDate });
+  return looked.ruling.decision.verdict === "fail" ? looked : null;
+}
 
-  // The decision itself is made of everything, so that its figures are those of the stage.
-  const through = evidence.through();
-  const settled = evidence.cells(arms, { through }) ?? [];
+/**
+ * The decision is made of everything, so that its figures are those of the stage; but it waits for nothing: while statistics are
+ * being made anew, it is made of the last minute alone.
+ */
+function judgeAtOnce(
+  stored: StoredRollout,
+  configuration: FlagConfiguration,
+  evidence: LookEvidence,
+  { memory, now, isUpToDate }: LookFacts & { readonly isUpToDate: boolean },
+): Looked {
+  const arms = armsOf(stored.rollout);
   // Also what was counted while nobody could report it: instances come back with the errors their breakers opened at.
-  const fresh = evidence.cells(arms, { after: through, through: Number.MAX_SAFE_INTEGER }) ?? [];
+  const range = { after: isUpToDate ? memory.through : evidence.through(), through: Number.MAX_SAFE_INTEGER };
+  const fresh = evidence.cells(arms, range) ?? [];
+  const statistics = isUpToDate ? memory.statisticsWith(fresh, now) : null;
+  if (statistics) return judge(stored, configuration, evidence, { memory, now, fresh, statistics });
+  const settled = evidence.recentCells(arms).filter(({ availableAt }) => availableAt <= range.after);
   const inputs = inputsOf(stored, configuration, evidence, now);
-  const ruling = decide({ ...inputs, cells: [...settled, ...fresh] });
-  return ruling.decision.verdict === "fail" ? { ruling, inputs: { ...inputs, through, fresh } } : null;
+  const known = [...settled, ...fresh];
+  const kept = { ...inputs, through: NONE, settledCount: 0, fresh: known };
+  return { ruling: decide({ ...inputs, cells: known }), inputs: kept };
+}
+
+/** As `through`: no evidence but what is kept with the decision. */
+const NONE = -1;
+
+interface Fresh {
+  /** Evidence that is not usable yet, and kept with the decision. */
+  readonly fresh: readonly EvidenceRow[];
+  /** With as much of it as is of whole intervals. */
+  readonly statistics: AttemptStatistics;
+}
+
+function judge(
+  stored: StoredRollout,
+  configuration: FlagConfiguration,
+  evidence: LookEvidence,
+  { memory, now, fresh, statistics }: LookFacts & Fresh,
+): Looked {
+  const { through, settledCount } = memory;
+  const inputs = inputsOf(stored, configuration, evidence, now);
+  const recent = evidence.recentCells(armsOf(stored.rollout)).filter(({ availableAt }) => availableAt <= through);
+  const whole = { ...inputs, cells: [...recent, ...fresh] };
+  const judgement = judgeStatistics(statistics, judgementInputs(whole));
+  return { ruling: ruleOn(whole, judgement), inputs: { ...inputs, through, settledCount, fresh } };
 }
 
 function inputsOf(

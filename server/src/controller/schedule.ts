@@ -13,6 +13,10 @@ export interface Attention {
   readonly version: number;
   /** When evidence was last looked through for a gross failure. */
   readonly watchedAt: number;
+  /** When it was attended to at all. */
+  readonly attendedAt: number;
+  /** A look is under way, which takes several turns. */
+  readonly isLooking: boolean;
   /** Evidence has come in since. */
   readonly hasNews: boolean;
   /** Something went wrong: it is left alone until then, whatever else happens. */
@@ -33,8 +37,11 @@ export function dueOf(
   now: number,
 ): Due | null {
   if (now < attention.notBefore) return null;
+  const isWatchDue = attention.hasNews && now - attention.watchedAt >= WATCH_SPACING_MS;
+  // A gross failure does not wait until a day of evidence has been added up.
+  if (attention.isLooking) return isWatchDue ? "watch" : "look";
   // A person did something: what follows from it is not put off to the next interval.
   if (attention.version !== rollout.version || rollout.configurationVersion !== configurationVersion) return "look";
   if (now - attention.lookedAt >= rollout.plan.analysisIntervalSeconds * 1_000) return "look";
-  return attention.hasNews && now - attention.watchedAt >= WATCH_SPACING_MS ? "watch" : null;
+  return isWatchDue ? "watch" : null;
 }

@@ -43,6 +43,17 @@ export interface EvidenceRow extends EvidenceCell {
   readonly availableAt: number;
 }
 
+/** Names one row of an attempt. */
+export type EvidencePlace = Pick<EvidenceRow, "interval" | "stage" | "availableAt"> & { readonly variant: string };
+
+export interface EvidencePageRange {
+  /** The row before; null: from the beginning. */
+  readonly after: EvidencePlace | null;
+  /** On `availableAt`. */
+  readonly through: number;
+  readonly limit: number;
+}
+
 export interface EvidenceSource {
   /**
    * The interval index now. What has `availableAt` at most this MUST never change again, also over restarts and a clock that
@@ -62,6 +73,8 @@ export interface EvidenceSource {
   recent(arms: AttemptArms): readonly EvidenceInterval[];
   /** The rows of `intervals`, as JSON: what a decision is made of and replayed from. Null as there. */
   cells(arms: AttemptArms, range: AvailabilityRange): readonly EvidenceRow[] | null;
+  /** The same rows bit by bit, by interval, stage, variant and availability. Null as there. */
+  page(arms: AttemptArms, range: EvidencePageRange): readonly EvidenceRow[] | null;
   /** The rows of `recent`. */
   recentCells(arms: AttemptArms): readonly EvidenceRow[];
   lastReceived(arms: AttemptArms): LastReceived;

@@ -44,6 +44,11 @@ export function createStoredEvidence({
       return rows && rows.map((row) => toRow(row, arms));
     },
 
+    page(arms, range) {
+      const rows = telemetry.withEvidence((store) => store.evidencePage(arms, range));
+      return rows && rows.map((row) => toRow(row, arms));
+    },
+
     recentCells(arms) {
       const present = intervalOf(clock.now());
       const range = { after: intervalOf(clock.now() - RECENT_MS) - 1, through: present };

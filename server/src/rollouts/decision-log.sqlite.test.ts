@@ -1,9 +1,9 @@
-import { type DecisionInputs, decide, replay } from "@bunting/gating";
+import { type DecisionInputs, decide, type KeptInputs, replay, restoreInputs, whatIf } from "@bunting/gating";
 import { createFakeTime, createSeededRandom } from "@bunting/testkit";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ControllerWorld, FLAG, TUESDAY } from "../controller/controller-fixture.ts";
-import { type KeptInputs, restoreInputs } from "../controller/look.ts";
+import { armsOf } from "../evidence/evidence.ts";
 import { actor, PRODUCTION } from "../ledger/ledger-fixture.ts";
 import { ENGINE } from "../platform/engine.ts";
 import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
@@ -119,6 +119,9 @@ describe("GA-209 the log of decisions", () => {
   });
 });
 
+const settledFor = ({ rollout, through }: KeptInputs) => world.evidence.cells(armsOf(rollout), { through }) ?? [];
+const restored = (kept: KeptInputs): DecisionInputs | null => restoreInputs(kept, settledFor(kept));
+
 describe("GA-218 a replay", () => {
   it("makes every decision again, byte for byte, from what is stored", () => {
     const id = world.start({
@@ -146,15 +149,72 @@ describe("GA-218 a replay", () => {
     expect(log.length).toBeGreaterThan(20);
     for (const record of log) {
       const kept = record.inputs as unknown as KeptInputs | { readonly kind: "command" };
-      const inputs = kept.kind === "analysis" ? restoreInputs(kept, world.evidence) : kept;
+      const inputs = kept.kind === "analysis" ? restored(kept) : kept;
       const again = replay({ ...record, inputs: JSON.parse(JSON.stringify(inputs)) }, ENGINE);
       expect(again.differences).toEqual([]);
       expect(again).toMatchObject({ same: true, comparison: "bytes" });
     }
     // The one by a gross failure was decided from evidence that had only just come in.
     const failure = log.find(({ action }) => action === "rollback")?.inputs as unknown as KeptInputs;
-    const inputs: DecisionInputs | null = restoreInputs(failure, world.evidence);
+    const inputs: DecisionInputs | null = restored(failure);
     expect(failure.fresh.length).toBeGreaterThan(0);
     expect(inputs?.cells.length).toBeGreaterThan(failure.fresh.length);
+  });
+
+  it("knows when evidence that a decision rests on is gone, were it a single row", () => {
+    const id = world.start();
+    world.run();
+    world.traffic(id, 60);
+    const kept = all(id)[0]?.inputs as unknown as KeptInputs;
+    const settled = settledFor(kept);
+    expect(kept.settledCount).toBeGreaterThan(4);
+    expect(restoreInputs(kept, settled)?.cells).toHaveLength(settled.length);
+    expect(restoreInputs(kept, settled.slice(1))).toBeNull();
+    expect(restoreInputs(kept, [])).toBeNull();
+    // What a person did to the flag is known without evidence, and replayed without it.
+    world.edit({ fallthrough: { split: { on: 30, off: 70 } } });
+    world.time.advance(1_000);
+    const standDown = all(id)[0]?.inputs as unknown as KeptInputs;
+    expect(world.rollout(id).rollout.state).toBe("aborted");
+    expect(restoreInputs(standDown, [])).not.toBeNull();
+  });
+});
+
+describe("GA-175 what-if under the plan that was real", () => {
+  it("gives the log, with late evidence, people, a clock that was set back and a gross failure in it", () => {
+    const id = world.start({
+      decideBy: "evidence",
+      stages: [
+        { percent: 10, bakeSeconds: 60 },
+        { percent: 50, bakeSeconds: 3600 },
+      ],
+      guardrails: [{ metric: "error_rate", worseThanControl: true }],
+    });
+    world.run();
+    world.traffic(id, 200);
+    world.command(id, "promote", "as planned");
+    world.traffic(id, 30);
+    world.command(id, "pause", "lunch");
+    world.do(world.order(id, "resume"), actor("admin"));
+    world.evidence.report(world.rollout(id).rollout, "on", { outcomeCount: 70, errorCount: 2 }, 6);
+    world.traffic(id, 60);
+    world.time.jumpWallClock(-25_000);
+    world.traffic(id, 60);
+    world.evidence.report(world.rollout(id).rollout, "on", { outcomeCount: 500, errorCount: 500 });
+    world.time.advance(2_000);
+
+    const { rollout } = world.rollout(id);
+    const log = all(id).toReversed();
+    const through = Number.MAX_SAFE_INTEGER;
+    const cells = world.evidence.cells(armsOf(rollout), { through }) ?? [];
+    const history = { rollout, cells, records: log, until: world.time.clock.now() };
+    const { timeline, partedAt } = whatIf(JSON.parse(JSON.stringify(history)), rollout.plan);
+    expect(log.map(({ action }) => action)).toEqual(expect.arrayContaining(["promote", "pause", "resume", "rollback"]));
+    const recorded = log
+      .slice(1)
+      .map(({ id: _id, revision: _revision, engine: _engine, inputs: _inputs, ...draft }) => draft);
+    expect(timeline.map(({ decision }) => decision)).toEqual(recorded);
+    expect(timeline.flatMap(({ unknown }) => unknown)).toEqual([]);
+    expect(partedAt).toBeNull();
   });
 });

@@ -117,6 +117,8 @@ export const DECISION_RECORD = {
   inputs: { kind: "analysis", rollout: ROLLOUT_FACTS, flag: { killed: false, configurationVersion: 12 }, cells: [] },
 };
 
+export const DECISION_DOCUMENT = { ...DECISION_RECORD, evidence: "whole" };
+
 export const ROLLOUT_CHANGE = {
   rollout: { ...ROLLOUT, state: "rolled_back", percent: 0, endedAt: AT, because: "on-call rolled back from 5 %." },
   decision: {

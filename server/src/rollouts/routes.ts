@@ -2,9 +2,9 @@ import {
   checklistRequest,
   createRolloutRequest,
   type DecisionRecord,
+  decisionDocument,
   decisionPage,
   decisionQuery,
-  decisionRecord,
   type EnvironmentKey,
   type ErrorCode,
   pageQuery,
@@ -20,9 +20,9 @@ import {
   waitQuery,
 } from "@bunting/contracts";
 import { ROLLOUT_COMMANDS } from "@bunting/contracts/literals";
+import { type CommandInputs, type KeptInputs, restoreInputs } from "@bunting/gating";
 import { z } from "zod";
-import { type KeptInputs, restoreInputs } from "../controller/look.ts";
-import type { EvidenceSource } from "../evidence/evidence.ts";
+import { armsOf, type EvidenceSource } from "../evidence/evidence.ts";
 import { badCursor, decodeCursor, encodeCursor, pageByKey } from "../http/cursor.ts";
 import { pageOf } from "../http/examples.ts";
 import { answer, type Carried, carryOut, positionHeader, positionOf } from "../http/mutation.ts";
@@ -35,7 +35,7 @@ import type { State, StoredRollout } from "../ledger/state.ts";
 import { toInstant } from "../platform/instant.ts";
 import type { Clock } from "../ports.ts";
 import type { Delivery } from "../receipts/delivery.ts";
-import { DECISION, DECISION_RECORD, ROLLOUT, ROLLOUT_CHANGE, ROLLOUT_REPORT } from "./examples.ts";
+import { DECISION, DECISION_DOCUMENT, ROLLOUT, ROLLOUT_CHANGE, ROLLOUT_REPORT } from "./examples.ts";
 import { reportOf, withoutInputs } from "./report.ts";
 import { reportMarkdown } from "./report-markdown.ts";
 import { rolloutsOf, viewOf } from "./rollout.ts";
@@ -238,7 +238,9 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
       operationId: "listDecisions",
       tag,
       summary: "List what was decided, and why",
-      description: "Newest first. `only=changes` leaves out looks that changed nothing and said nothing new.",
+      description:
+        "Newest first. `only=changes` leaves out looks that changed nothing and said nothing new. `expand=inputs` adds what each " +
+        "was made of, but for settled evidence.",
       access: "read",
       params: ofRollout,
       query: decisionQuery,
@@ -257,7 +259,8 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
         attempt: query.attempt,
         onlyChanges: query.only === "changes",
       });
-      const items = records.slice(0, query.limit).map(withoutInputs);
+      const shown = records.slice(0, query.limit);
+      const items = query.expand === "inputs" ? shown : shown.map(withoutInputs);
       const last = items.at(-1);
       const nextCursor = records.length > items.length && last ? encodeCursor(`${numberOf(last.id)}`) : null;
       return { status: 200, body: { items, nextCursor } };
@@ -271,10 +274,12 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
       operationId: "getDecision",
       tag,
       summary: "Read a decision with everything it was made of",
-      description: "Deciding again from `inputs` gives the same decision: `bunting replay` does that.",
+      description:
+        "Deciding again from `inputs` gives the same decision: `bunting replay` does that. 30 days after the attempt ended its " +
+        "evidence is deleted; then `evidence` is `gone`, and `inputs` are what is left.",
       access: "read",
       params: ofDecision,
-      success: { status: 200, description: "The record.", schema: decisionRecord, example: DECISION_RECORD },
+      success: { status: 200, description: "The record.", schema: decisionDocument, example: DECISION_DOCUMENT },
       errors: ["rollout_not_found", "decision_not_found"],
     },
     ({ actor, params }) => {
@@ -282,7 +287,7 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
       if (!stored) return notFound(params.rollout);
       const record = findDecision(stored, params.decision);
       if (!record) return refused("decision_not_found", `${params.rollout} has no decision ${params.decision}.`);
-      return { status: 200, body: { ...record, inputs: wholeInputs(record) } };
+      return { status: 200, body: { ...record, ...wholeInputs(record) } };
     },
   );
 
@@ -429,9 +434,13 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
   }
 
   /** As they were decided from. Where the evidence is gone, or cannot be read, only what was stored with the decision. */
-  function wholeInputs({ inputs }: DecisionRecord): unknown {
-    const kept = inputs as unknown as KeptInputs | { readonly kind: "command" };
-    return kept.kind === "analysis" ? (restoreInputs(kept, evidence) ?? kept) : kept;
+  function wholeInputs({ inputs }: DecisionRecord) {
+    const kept = inputs as unknown as KeptInputs | CommandInputs;
+    if (kept.kind === "command") return { inputs, evidence: "whole" } as const;
+    const settled = evidence.cells(armsOf(kept.rollout), { through: kept.through });
+    if (settled === null) return { inputs, evidence: "unreadable" } as const;
+    const whole = restoreInputs(kept, settled);
+    return whole ? ({ inputs: whole, evidence: "whole" } as const) : ({ inputs, evidence: "gone" } as const);
   }
 
   function made(accepted: Accepted, id: string) {

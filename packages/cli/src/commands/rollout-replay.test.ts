@@ -1,4 +1,4 @@
-import type { DecisionRecord } from "@bunting/contracts";
+import type { DecisionDocument } from "@bunting/contracts";
 import { describe, expect, it } from "vitest";
 import { run } from "../run.ts";
 import { createTestWorld, sampleDecision, sampleRollout, TOKEN } from "../test-world.ts";
@@ -36,7 +36,8 @@ const record = {
     latest: null,
     now: Date.UTC(2026, 0, 31, 12),
   },
-} as unknown as DecisionRecord;
+  evidence: "whole",
+} as unknown as DecisionDocument;
 
 async function replaying(answer: unknown, differences: object = {}) {
   const asked: string[] = [];
@@ -71,10 +72,18 @@ describe("a replay", () => {
     expect(err).toContain("replay_differs");
   });
 
-  it("ends with 1 where what it was made of is gone, and does not call that a difference", async () => {
+  it("ends with 1 where it is of another release, and does not call that a difference", async () => {
     const { exitCode, out, err } = await replaying({ ...record, inputs: { kind: "analysis" } });
     expect([exitCode, out]).toEqual([1, ""]);
     expect(err).toContain("not_replayable");
+  });
+
+  it("GA-177 says so where its evidence is gone or cannot be read, and decides nothing else instead", async () => {
+    for (const evidence of ["gone", "unreadable"] as const) {
+      const { exitCode, out, err } = await replaying({ ...record, evidence });
+      expect([exitCode, out]).toEqual([1, ""]);
+      expect(err).toContain(`evidence_${evidence}`);
+    }
   });
 });
 

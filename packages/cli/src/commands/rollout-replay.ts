@@ -1,4 +1,4 @@
-import { type DecisionRecord, decisionRecord } from "@bunting/contracts";
+import { type DecisionDocument, type DecisionRecord, decisionDocument } from "@bunting/contracts";
 import type { Replay } from "@bunting/gating";
 import { type Command, InvalidArgumentError } from "commander";
 import type { Action } from "../action.ts";
@@ -10,6 +10,7 @@ import type { Theme } from "../output/theme.ts";
 import { counted, formatInstant } from "../output/words.ts";
 import { paths } from "../paths.ts";
 import type { Session } from "../session.ts";
+import { evidenceGone } from "./rollout-what-if.ts";
 
 export function addReplayCommand(parent: Command, action: Action): void {
   parent
@@ -33,7 +34,9 @@ function parseDecisionId(text: string): string {
 async function replayDecision(session: Session, id: string): Promise<void> {
   const { client, output, world } = session;
   const rollout = DECISION_ID.exec(id)?.[1] ?? "";
-  const { value: record } = await client.get(paths.decision(rollout, id), decisionRecord);
+  const { value: record } = await client.get(paths.decision(rollout, id), decisionDocument);
+  if (record.evidence === "gone") throw evidenceGone(id);
+  if (record.evidence === "unreadable") throw notReadable(id);
   const { replay } = await import("@bunting/gating");
   const result = replay(record, world.engine);
   if (result.decision === null) throw notReplayable(id);
@@ -52,14 +55,22 @@ async function replayDecision(session: Session, id: string): Promise<void> {
 function notReplayable(id: string): Failure {
   return new Failure(EXIT_CODES.refused, {
     code: "not_replayable",
-    detail: `What ${id} was made of cannot be decided again here: its evidence is no longer kept, or it is of another release.`,
+    detail: `What ${id} was made of cannot be decided again here: it is of another release.`,
     remedy: "The record itself says what the figures were: `bunting rollout decisions --json`.",
+  });
+}
+
+function notReadable(id: string): Failure {
+  return new Failure(EXIT_CODES.refused, {
+    code: "evidence_unreadable",
+    detail: `The server cannot read the evidence of ${id} at the moment.`,
+    remedy: "Try again; the server's log says what is wrong with its database of evidence.",
   });
 }
 
 type Recorded = Omit<DecisionRecord, "inputs">;
 
-function withoutInputs({ inputs: _inputs, ...recorded }: DecisionRecord): Recorded {
+function withoutInputs({ inputs: _inputs, evidence: _evidence, ...recorded }: DecisionDocument): Recorded {
   return recorded;
 }
 

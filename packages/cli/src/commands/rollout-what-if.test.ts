@@ -60,15 +60,14 @@ const decisions = [
   sampleDecision({ id: "ro-1.1", at: instant(0), stage: 0, action: "start", verdict: null, cause: null, by: "Ana" }),
 ];
 
-async function asking(other: unknown, flags: readonly string[] = []) {
+async function asking(other: unknown, flags: readonly string[] = [], log: readonly unknown[] = decisions) {
   const { world, out, err } = createTestWorld({
     env: { BUNTING_TOKEN: TOKEN },
     readFile: (path) => (path === "other.json" ? JSON.stringify(other) : undefined),
     fetch: (url) => {
       const { pathname } = new URL(url);
       if (pathname.endsWith("/evidence")) return Promise.resolve(Response.json({ items: cells, nextCursor: null }));
-      if (pathname.endsWith("/decisions"))
-        return Promise.resolve(Response.json({ items: decisions, nextCursor: null }));
+      if (pathname.endsWith("/decisions")) return Promise.resolve(Response.json({ items: log, nextCursor: null }));
       return Promise.resolve(Response.json(rollout));
     },
   });
@@ -106,5 +105,30 @@ describe("what if", () => {
     const { exitCode, err } = await asking({ ...plan, stages: [{ percent: 5 }, { percent: 2 }] });
     expect(exitCode).toBe(2);
     expect(err).toContain("/stages");
+  });
+
+  it("says what nobody can know, where the other plan would have given the canary another share", async () => {
+    const stages = [
+      { percent: 20, bakeSeconds: 300 },
+      { percent: 100, bakeSeconds: 300 },
+    ];
+    const { out } = await asking({ ...plan, stages, guardrails: [{ metric: "error_rate", max: 0.01 }] });
+    expect(out).toContain("  ? Evidence was collected at 5 %, not at 20 %.");
+    expect(out).toMatch(/^share +at \d+ of \d+ looks: Evidence was collected/m);
+    expect(out).toMatch(/^breakers +at \d+ of \d+ looks: No look is stored/m);
+  });
+
+  it("GA-177 refuses where the evidence is gone, instead of deciding on what is left", async () => {
+    const look = {
+      kind: "analysis",
+      rollout: { ...rollout, state: "running", stage: 0 },
+      now: START + 60_000,
+      through: Math.floor(START / 10_000) + 6,
+      settledCount: 1_000_000,
+      fresh: [],
+    };
+    const { exitCode, out, err } = await asking(plan, [], [{ ...decisions[1], inputs: look }]);
+    expect([exitCode, out]).toEqual([1, ""]);
+    expect(err).toContain("evidence_gone");
   });
 });

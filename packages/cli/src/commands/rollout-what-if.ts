@@ -1,9 +1,11 @@
 import { type Decision, decisionPage, evidencePage, type RolloutPlan, rolloutPlan } from "@bunting/contracts";
+import type { Unknown, WhatIf } from "@bunting/gating";
 import type { Command } from "commander";
 import type { Action } from "../action.ts";
 import { parseKey } from "../arguments.ts";
-import { courseOf, outsideSamples } from "../course.ts";
-import { usageFailure } from "../failure.ts";
+import { courseOf } from "../course.ts";
+import { EXIT_CODES } from "../exit-code.ts";
+import { Failure, usageFailure } from "../failure.ts";
 import { decisionLine } from "../output/rollout.ts";
 import type { Theme } from "../output/theme.ts";
 import { changeInWords, type ShareChange, timelineBar } from "../output/timeline.ts";
@@ -17,7 +19,7 @@ export function addRolloutWhatIfCommand(rollout: Command, action: Action): void 
     .command("what-if")
     .summary("what another plan would have made of the same evidence")
     .description(
-      "Run the evidence of the rollout's latest attempt through another plan, here, and draw both courses. Evidence is what it was, at the shares that were real; people are taken to promote and to sign at once, and breakers to have stayed closed.",
+      "Run the history of the rollout's latest attempt through another plan, here, and draw both courses: evidence, values from outside, breakers and what people did, as they were stored. From where the courses part some things cannot be known, and each look says which: evidence is what it was at the share that was real, and people are taken to promote and to sign at once.",
     )
     .argument("<rollout>", "its id, or the key of its flag", parseKey)
     .requiredOption("--plan <path>", "the other plan as JSON, - for standard input")
@@ -25,7 +27,10 @@ export function addRolloutWhatIfCommand(rollout: Command, action: Action): void 
 }
 
 /** One decision that changed something, as it would have been. */
-type Deed = Pick<Decision, "at" | "action" | "verdict" | "cause" | "by" | "because" | "stage">;
+type Deed = Pick<Decision, "at" | "action" | "verdict" | "cause" | "by" | "because" | "stage"> & {
+  /** What it takes for granted. */
+  readonly unknown: readonly Unknown[];
+};
 
 interface Compared {
   readonly rollout: string;
@@ -35,6 +40,11 @@ interface Compared {
     readonly state: string;
     readonly course: readonly ShareChange[];
     readonly decisions: readonly Deed[];
+    /** From when on the course is no longer the real one. */
+    readonly partedAt: string | null;
+    /** Looks that take something for granted, by what that is. */
+    readonly lookCount: number;
+    readonly unknown: readonly { readonly of: Unknown["of"]; readonly lookCount: number; readonly because: string }[];
   };
 }
 
@@ -44,34 +54,54 @@ async function showWhatIf(session: Session, name: string, options: { readonly pl
   const { id, attempt, startedAt } = rollout;
   if (startedAt === null) throw usageFailure(`${id} was never started, so there is no evidence.`);
   const plan = otherPlan(readJsonFile(options.plan, session), rollout.plan);
-  const [cells, newestFirst, { namedGuardrails, whatIf }] = await Promise.all([
+  const [cells, newestFirst, { isEvidenceWhole, whatIf }] = await Promise.all([
     client.list(paths.evidence(id), evidencePage, { attempt }),
-    client.list(paths.decisions(id), decisionPage, { attempt, only: "all" }),
+    client.list(paths.decisions(id), decisionPage, { attempt, only: "all", expand: "inputs" }),
     import("@bunting/gating"),
   ]);
   const decisions = newestFirst.toReversed();
+  const records = decisions.flatMap(({ id: decision, inputs }) => (inputs ? [{ id: decision, inputs }] : []));
   const until = rollout.endedAt === null ? world.now() : Date.parse(rollout.endedAt);
-  const { timeline, rollout: outcome } = whatIf(
-    {
-      rollout,
-      cells,
-      samples: outsideSamples(decisions, namedGuardrails(rollout.plan), namedGuardrails(plan)),
-      breakers: [],
-      until,
-    },
-    plan,
-  );
+  const history = { rollout, cells, records, until };
+  if (!isEvidenceWhole(history)) throw evidenceGone(`attempt ${attempt} of ${id}`);
+  const { timeline, rollout: outcome, partedAt } = whatIf(history, plan);
   const made = timeline
-    .map(({ decision }) => decision)
-    .filter(({ action }) => action !== "none" && action !== "notify");
+    .filter(({ decision }) => decision.action !== "none" && decision.action !== "notify")
+    .map(({ decision, unknown }): Deed => ({ ...decision, unknown }));
   const compared: Compared = {
     rollout: id,
     attempt,
     real: { state: rollout.state, course: courseOf(decisions, rollout.plan, startedAt) },
-    other: { state: outcome.state, course: courseOf(made, plan, startedAt), decisions: made },
+    other: {
+      state: outcome.state,
+      course: courseOf(made, plan, startedAt),
+      decisions: made,
+      partedAt: partedAt === null ? null : new Date(partedAt).toISOString(),
+      lookCount: timeline.length,
+      unknown: countUnknown(timeline),
+    },
   };
   const lengthSeconds = (until - Date.parse(startedAt)) / 1000;
   output.show(compared, (shown, theme) => renderWhatIf(shown, lengthSeconds, theme));
+}
+
+/** In the order in which they first come up; in the words of the last. */
+function countUnknown(timeline: WhatIf["timeline"]): Compared["other"]["unknown"] {
+  const counts = new Map<Unknown["of"], Compared["other"]["unknown"][number]>();
+  for (const { of, because } of timeline.flatMap(({ unknown }) => unknown)) {
+    counts.set(of, { of, lookCount: (counts.get(of)?.lookCount ?? 0) + 1, because });
+  }
+  return [...counts.values()];
+}
+
+/** Of what a decision or an attempt rested on. */
+export function evidenceGone(what: string): Failure {
+  return new Failure(EXIT_CODES.refused, {
+    code: "evidence_gone",
+    detail: `The evidence of ${what} is no longer kept, so nothing can be decided from it again.`,
+    remedy:
+      "It is kept for 30 days after an attempt has ended. The record itself says what the figures were: `bunting rollout decisions --json`.",
+  });
 }
 
 /** Canary, control and scope are the rollout's where the file does not say: evidence is of those alone. */
@@ -106,6 +136,14 @@ function renderWhatIf({ real, other }: Compared, lengthSeconds: number, theme: T
     "",
     ...(other.decisions.length === 0
       ? [theme.paint("faint", "Under the other plan nothing would have happened.")]
-      : other.decisions.map((decision) => decisionLine(decision, theme))),
+      : other.decisions.flatMap((decision) => [
+          decisionLine(decision, theme),
+          ...decision.unknown.map(({ because }) => theme.paint("caution", `  ? ${because}`)),
+        ])),
+    ...(other.unknown.length === 0 ? [] : ["", theme.paint("strong", "What nobody can know")]),
+    ...other.unknown.map(
+      ({ of, lookCount, because }) =>
+        `${of.padEnd(TITLE_WIDTH)}${theme.paint("caution", `at ${lookCount} of ${other.lookCount} looks`)}: ${because}`,
+    ),
   ].join("\n");
 }
