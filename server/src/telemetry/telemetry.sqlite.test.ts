@@ -266,6 +266,30 @@ describe("TE-10 a damaged database", () => {
     expect(readdirSync(folder)).toContain("telemetry.db.damaged-1");
   });
 
+  it("ends telemetry if it cannot even be put aside, and says so once", async () => {
+    const { telemetry: first, time } = start();
+    const recorded = first.record(production, batch(1));
+    await time.advanceAsync(50);
+    await recorded;
+    first.close();
+    const handle = openSync(file, "r+");
+    writeSync(handle, Buffer.alloc(4_096, 0x55), 0, 4_096, 2 * 4_096);
+    closeSync(handle);
+    const { telemetry, time: later, log } = start(time);
+    rmSync(file);
+    const refused = telemetry.record(production, batch(2));
+    await later.advanceAsync(50);
+    expect(await refused).toEqual({ type: "unavailable" });
+    expect(log.at(-1)).toContain("telemetry is off until the next start");
+
+    const lineCount = log.length;
+    expect(telemetry.lastSequence(production, "i", "b")).toBe(0);
+    expect(telemetry.withEvidence(() => "read")).toBeNull();
+    await later.advanceAsync(2_000);
+    expect(await telemetry.record(production, batch(2))).toEqual({ type: "unavailable" });
+    expect(log).toHaveLength(lineCount);
+  });
+
   it("is not taken over from another process that has it open", () => {
     start();
     expect(() => start()).toThrow(/Another server is using/);

@@ -91,6 +91,8 @@ class DurableTelemetry implements Telemetry {
   #waiting: (Submission & { readonly answer: (answer: TelemetryAnswer) => void })[] = [];
   #committing = false;
   #pausedUntil = -Infinity;
+  /** There is no database to be had any more. */
+  #isOff = false;
   #closed = false;
 
   constructor(deps: TelemetryDeps) {
@@ -157,7 +159,7 @@ class DurableTelemetry implements Telemetry {
   }
 
   #submit(submission: Submission): Promise<TelemetryAnswer> {
-    const isPaused = this.#deps.clock.monotonic() < this.#pausedUntil;
+    const isPaused = this.#isOff || this.#deps.clock.monotonic() < this.#pausedUntil;
     if (this.#closed || isPaused || this.#waiting.length >= MAXIMUM_WAITING) {
       this.#metrics.batches.inc({ outcome: "unavailable" });
       return Promise.resolve({ type: "unavailable" });
@@ -260,6 +262,7 @@ class DurableTelemetry implements Telemetry {
 
   /** Undefined if the database failed: then nothing is acknowledged, and what was sent comes again. */
   #attempt<Result>(work: () => Result): Result | undefined {
+    if (this.#isOff) return undefined;
     try {
       return work();
     } catch (error) {
@@ -279,7 +282,7 @@ class DurableTelemetry implements Telemetry {
       logger.error({ file }, "telemetry database was damaged and is begun anew");
     } catch (error) {
       logger.error({ error, file }, "telemetry is off until the next start");
-      this.#pausedUntil = Infinity;
+      this.#isOff = true;
     }
   }
 }
