@@ -10,7 +10,7 @@ import { breakers } from "./demo/outage.ts";
 import { promote, rollBack } from "./demo/rollouts.ts";
 import { createScreen } from "./demo/screen.ts";
 import { type FlagServer, startServer } from "./demo/server.ts";
-import { kill, ramp, type Stage } from "./demo/story.ts";
+import { kill, PATIENCE_MS, ramp, type Stage } from "./demo/story.ts";
 import { startTraffic, type Traffic } from "./demo/traffic.ts";
 import { pause, until } from "./demo/until.ts";
 import { ADDRESS_FLAG, CHECKOUT_FLAG } from "./shop.ts";
@@ -20,7 +20,7 @@ const { values: options } = parseArgs({
     instances: { type: "string", default: "200" },
     seconds: { type: "string", default: "3" },
     rate: { type: "string", default: "500" },
-    stages: { type: "string", default: "10,50,100" },
+    stages: { type: "string", default: "25,100" },
   },
 });
 const instances = positive(options.instances);
@@ -77,7 +77,7 @@ async function tell(): Promise<void> {
   fleet = started;
   await screen.watch(
     () => `${started.live()}/${instances} instances are live`,
-    until("every instance to be live", 30_000, () => started.live() === instances),
+    until("every instance to be live", PATIENCE_MS, () => started.live() === instances),
   );
   screen.say(
     `That took ${duration(performance.now() - connecting)}. From now on customers arrive, ${perSecond} a second.`,

@@ -9,6 +9,8 @@ export interface Fleet {
   readonly flags: readonly Flags[];
   /** Instances that are connected and up to date. */
   live(): number;
+  /** Instances that hear of changes, by stream or by asking. */
+  back(): number;
   close(): Promise<void>;
 }
 
@@ -27,6 +29,7 @@ export function startFleet(server: FlagServer, size: number, addresses: AddressB
     flags,
     shops: flags.map((each) => shopOf(each, addresses)),
     live: () => flags.filter((instance) => instance.status().state === "live").length,
+    back: () => flags.filter((instance) => instance.status().transport !== "none").length,
     close: async () => void (await Promise.all(flags.map((instance) => instance.close()))),
   };
 }
