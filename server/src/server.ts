@@ -1,6 +1,8 @@
 import path from "node:path";
 import { collectDefaultMetrics, Registry } from "prom-client";
 import { auditRoutes } from "./audit/routes.ts";
+import { createBackups } from "./backups/backups.ts";
+import { backupRoutes } from "./backups/routes.ts";
 import type { Config } from "./config.ts";
 import { startController } from "./controller/controller.ts";
 import { environmentRoutes } from "./environments/routes.ts";
@@ -144,6 +146,13 @@ export function createServer(deps: ServerDeps): Server {
 
   const app = createApp({ ...deps, authenticate: createAuthenticate(authenticator, trustedProxies), state, metrics });
   const evidence = createStoredEvidence({ telemetry, clock });
+  const backups = createBackups({
+    ...deps,
+    ledger,
+    folder: path.join(dataDir, "backups"),
+    database: path.join(dataDir, "bunting.db"),
+    diskSpace: () => diskSpace(dataDir),
+  });
   const slice = { ledger, clock, telemetry, evidence, delivery: hub, evaluator: createEvaluator(ledger) };
   environmentRoutes(app, slice);
   flagRoutes(app, slice);
@@ -159,6 +168,7 @@ export function createServer(deps: ServerDeps): Server {
   webhookRoutes(app, slice);
   auditRoutes(app, { ...slice, scheduler });
   exportRoutes(app, slice);
+  backupRoutes(app, { backups });
   sdkRoutes(app, slice);
   opsRoutes(app, { readiness, registry, metricsAreOpen: config.metricsOpen });
   if (config.docs) docsRoutes(app, () => openApiDocument(app.routes, API_VERSION, config.publicUrl));

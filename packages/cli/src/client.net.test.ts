@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { environmentPage, flag as flagSchema } from "@bunting/contracts";
+import { environmentPage, flag as flagSchema, auditVerificationLine as line } from "@bunting/contracts";
 import { afterEach, describe, expect, it } from "vitest";
 import { createClient } from "./client.ts";
 import { Failure } from "./failure.ts";
@@ -231,5 +231,50 @@ describe("a document that is no JSON", () => {
   it("is refused with the server's own words", async () => {
     const { client } = await serving(problem(404, "rollout_not_found"));
     expect((await failureOf(client.text("/report"))).report.code).toBe("rollout_not_found");
+  });
+});
+
+describe("an answer that takes long", () => {
+  const text = (checked: number): string => `${JSON.stringify({ progress: { checked, entries: 9 } })}\n`;
+
+  it("comes line by line, whatever pieces it arrives in", async () => {
+    const { client, seen } = await serving((response) => {
+      response.writeHead(200);
+      response.write(text(1).slice(0, 7));
+      setImmediate(() => response.end(text(1).slice(7) + text(2) + text(3).trimEnd()));
+    });
+    const checked = [];
+    for await (const each of client.lines("/x", line)) checked.push("progress" in each && each.progress.checked);
+    expect(checked).toEqual([1, 2, 3]);
+    expect(seen[0]?.headers.accept).toBe("application/x-ndjson");
+  });
+
+  it("is a failure where it is refused, falls silent, breaks off, or holds something else", async () => {
+    const read = async (reply: Reply) => {
+      const { url } = await serving(reply);
+      const client = createClient({ url, token: TOKEN, timeoutMs: 100 }, createTestWorld().world);
+      const lines: unknown[] = [];
+      const reading = (async () => {
+        for await (const each of client.lines("/x", line)) lines.push(each);
+      })();
+      return `${(await failureOf(reading)).report.code} after ${lines.length}`;
+    };
+    expect(await read(problem(403, "forbidden"))).toBe("forbidden after 0");
+    expect(await read((response) => response.writeHead(200).end("<html>\n"))).toBe("unexpected_answer after 0");
+    expect(await read((response) => response.writeHead(200).write(text(1)))).toBe("unreachable after 1");
+    const breakOff: Reply = (response) => {
+      response.writeHead(200, { "content-length": 9_999 }).write(text(1), () => response.destroy());
+    };
+    expect(await read(breakOff)).toMatch(/^unreachable/);
+  });
+
+  it("is ended by whoever reads no further", async () => {
+    let closed: Promise<string> = Promise.resolve("never asked");
+    const { client } = await serving((response) => {
+      closed = new Promise((resolve) => response.once("close", () => resolve("closed")));
+      response.writeHead(200).write(text(1));
+    });
+    for await (const _line of client.lines("/x", line)) break;
+    expect(await closed).toBe("closed");
   });
 });

@@ -1,6 +1,7 @@
 import { type Problem, problem } from "@bunting/contracts";
 import { EXIT_CODES } from "./exit-code.ts";
 import { Failure, refusal } from "./failure.ts";
+import { createPatience } from "./patience.ts";
 import type { World } from "./world.ts";
 
 /** The schemas of the contracts, as far as the client needs to know them. */
@@ -32,6 +33,10 @@ export interface WriteRequest<Value> {
   readonly query?: Query;
   readonly body?: unknown;
   readonly schema: Schema<Value>;
+  /** For one try, where the server has long work to do. */
+  readonly timeoutMs?: number;
+  /** False where a second try would be refused because of the first. @default true for a POST, which carries a key */
+  readonly isRepeatable?: boolean;
   /** Only if nobody changed it since: the ETag that was read. */
   readonly ifMatch?: string | null;
 }
@@ -46,6 +51,10 @@ export interface Client {
   list<Item>(path: string, page: Page<Item>, query?: Query, limit?: number): Promise<Item[]>;
   /** A document that is no JSON. */
   text(path: string, query?: Query): Promise<string>;
+  /** An answer as it comes, however long it takes: the time limit is for each part of it. */
+  bytes(path: string): AsyncGenerator<Uint8Array>;
+  /** The same, line by line, each of them JSON. */
+  lines<Value>(path: string, schema: Schema<Value>): AsyncGenerator<Value>;
   write<Value>(request: WriteRequest<Value>): Promise<Answer<Value>>;
 }
 
@@ -71,6 +80,21 @@ interface Attempt {
   readonly body: string | null;
   /** Sent twice, it does what it does sent once. */
   readonly isRepeatable: boolean;
+  readonly timeoutMs: number;
+  /** Ends one try that takes longer. */
+  readonly limit: (timeoutMs: number) => AbortSignal;
+}
+
+interface Request {
+  readonly method: string;
+  readonly path: string;
+  readonly query?: Query;
+  readonly body?: unknown;
+  readonly ifMatch?: string | null | undefined;
+  readonly accept?: string;
+  readonly isRepeatable?: boolean;
+  readonly timeoutMs?: number;
+  readonly limit?: Attempt["limit"];
 }
 
 /**
@@ -83,41 +107,69 @@ export function createClient(options: ClientOptions, world: ClientWorld): Client
 
   const attempt = async (request: Attempt): Promise<Response> => {
     for (let tries = 1; ; tries++) {
-      const outcome = await send(request, timeoutMs, world);
+      const outcome = await send(request, world);
       const isLast = tries === TRIES;
       if (outcome instanceof Response) {
         if (isLast || !isWorthRepeating(outcome, request)) return outcome;
         await outcome.body?.cancel();
       } else if (isLast || !(request.isRepeatable || neverArrived(outcome))) {
-        throw unreachable(options.url, outcome, timeoutMs);
+        throw unreachable(options.url, outcome, request.timeoutMs);
       }
       await world.sleep(pauseMs(outcome, tries, world.random()));
     }
   };
 
-  const request = async (method: string, path: string, query: Query, body?: unknown, ifMatch?: string | null) => {
+  const request = ({ method, path, query = {}, body, ifMatch, ...given }: Request): Promise<Response> => {
     const isPost = method === "POST";
     return attempt({
       method,
       url: `${options.url}${path}${queryString(query)}`,
       headers: {
-        accept: "application/json, text/markdown;q=0.9",
+        accept: given.accept ?? "application/json, text/markdown;q=0.9",
         authorization: `Bearer ${options.token}`,
         ...(body !== undefined && { "content-type": "application/json" }),
         ...(isPost && { "idempotency-key": world.uniqueKey() }),
         ...(ifMatch != null && { "if-match": ifMatch }),
       },
       body: body === undefined ? null : JSON.stringify(body),
-      isRepeatable: method === "GET" || isPost,
+      isRepeatable: given.isRepeatable ?? (method === "GET" || isPost),
+      timeoutMs: given.timeoutMs ?? timeoutMs,
+      limit: given.limit ?? ((ms) => AbortSignal.timeout(ms)),
     });
   };
 
   const get: Client["get"] = async (path, schema, query = {}) =>
-    answerOf(await request("GET", path, query), schema, options.url);
+    answerOf(await request({ method: "GET", path, query }), schema, options.url);
+
+  async function* bytes(path: string, accept = "*/*"): AsyncGenerator<Uint8Array> {
+    const patience = createPatience(timeoutMs);
+    try {
+      const response = await request({ method: "GET", path, accept, limit: () => patience.begin() });
+      if (!response.ok) throw refusalOf(parseJson(await readText(response, options.url)), response.status, options.url);
+      for await (const chunk of response.body ?? []) {
+        patience.renew();
+        yield chunk as Uint8Array;
+      }
+    } catch (error) {
+      if (error instanceof Failure) throw error;
+      throw unreachable(options.url, error instanceof Error ? error : new Error(String(error)), timeoutMs);
+    } finally {
+      patience.end();
+    }
+  }
 
   return {
     url: options.url,
     get,
+    bytes,
+    async *lines(path, schema) {
+      for await (const line of linesOf(bytes(path, "application/x-ndjson"))) {
+        const parsed = schema.safeParse(parseJson(line));
+        if (!parsed.success)
+          throw unexpected(options.url, "a line of its answer is not one of those that were asked for");
+        yield parsed.data;
+      }
+    },
     async find(path, schema, query) {
       try {
         return await get(path, schema, query);
@@ -139,23 +191,28 @@ export function createClient(options: ClientOptions, world: ClientWorld): Client
       return items;
     },
     async text(path, query = {}) {
-      const response = await request("GET", path, query);
+      const response = await request({ method: "GET", path, query });
       const text = await readText(response, options.url);
       if (response.ok) return text;
       throw refusalOf(parseJson(text), response.status, options.url);
     },
-    async write({ method, path, query = {}, body, schema, ifMatch }) {
-      return answerOf(await request(method, path, query, body, ifMatch), schema, options.url);
+    async write({ schema, ...given }) {
+      return answerOf(await request(given), schema, options.url);
     },
   };
 }
 
 /** The error as a value: what to do about it depends on the request. Redirects are not followed, the token stays here. */
-async function send(request: Attempt, timeoutMs: number, world: ClientWorld): Promise<Response | Error> {
-  const { method, headers, body } = request;
-  const signal = AbortSignal.timeout(timeoutMs);
+async function send(request: Attempt, world: ClientWorld): Promise<Response | Error> {
+  const { url, method, headers, body } = request;
   try {
-    return await world.fetch(request.url, { method, headers, body, signal, redirect: "manual" });
+    return await world.fetch(url, {
+      method,
+      headers,
+      body,
+      signal: request.limit(request.timeoutMs),
+      redirect: "manual",
+    });
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   }
@@ -176,6 +233,17 @@ function pauseMs(outcome: Response | Error, tries: number, random: number): numb
     outcome instanceof Response ? Number(outcome.headers.get("retry-after") ?? Number.NaN) * 1000 : Number.NaN;
   const pause = Number.isNaN(asked) ? FIRST_PAUSE_MS * 2 ** (tries - 1) * (0.5 + random / 2) : asked;
   return Math.min(pause, LONGEST_PAUSE_MS);
+}
+
+async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of bytes) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+  if (rest !== "") yield rest;
 }
 
 async function answerOf<Value>(response: Response, schema: Schema<Value>, url: string): Promise<Answer<Value>> {

@@ -16,7 +16,10 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "bunting flag set redis-readthrough --pin on=qa-17 --wait",
   ],
   "segment set": ['bunting segment set staff --when "email ends_with @example.com"'],
-  evaluate: ["bunting evaluate redis-readthrough --key u-1 --attr country=FR --explain"],
+  evaluate: [
+    "bunting evaluate redis-readthrough --key u-1 --attr country=FR --explain",
+    `bunting evaluate redis-readthrough --context '{"key":"u-1","country":"FR"}'`,
+  ],
   "rollout create": [
     "bunting rollout create redis-readthrough",
     "bunting rollout create redis-readthrough --stages 1,10,50,100 --bake 600 --max-error-rate 0.5% --worse-than-control --approval 50 --auto-promote",
@@ -42,4 +45,5 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   ],
   "audit list": ["bunting audit --flag redis-readthrough --limit 10"],
   export: ["bunting export --json"],
+  backup: ["bunting backup bunting-2026-11-21.db"],
 };

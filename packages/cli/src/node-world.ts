@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
+import { createNewFile } from "./new-file.ts";
 import type { Progress } from "./output/progress.ts";
 import type { Screen, World } from "./world.ts";
 
@@ -21,6 +22,7 @@ export function createNodeWorld(): World {
       }
     },
     writeFile: (path, text) => writeFileSync(path, text),
+    newFile: (path, { replace }) => createNewFile(path, { replace, uniqueKey: randomUUID() }),
     fetch: (url, init) => fetch(url, init),
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     monotonic: () => performance.now(),
@@ -57,7 +59,7 @@ function screenOf(stream: NodeJS.WriteStream): Screen {
 }
 
 /** Redraws in place on stderr. The library comes a moment later than the first update, so the latest one is kept for it. */
-function createProgress(total: number): Progress {
+function createProgress(total: number, whenLeft: string): Progress {
   type Bar = ReturnType<typeof import("@clack/prompts").progress>;
   let bar: Bar | undefined;
   let drawn = 0;
@@ -76,7 +78,7 @@ function createProgress(total: number): Progress {
       style: "block",
       output: process.stderr,
       withGuide: false,
-      cancelMessage: "Not waiting any longer. The change itself is made.",
+      cancelMessage: whenLeft,
     });
     bar.start(latest.message);
     draw();

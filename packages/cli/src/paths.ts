@@ -37,4 +37,6 @@ export const paths = {
   audit: "/api/v1/audit",
   auditVerification: "/api/v1/audit/verify",
   export: "/api/v1/export",
+  backups: "/api/v1/backups",
+  backup: (name: string) => `/api/v1/backups/${encodeURIComponent(name)}`,
 } as const;

@@ -58,6 +58,7 @@ const JSON_ANSWERS: Readonly<Record<string, string>> = {
   "audit list": "`{ items: [AuditEntry] }`",
   "audit verify": "`AuditVerification`",
   status: "`{ url, urlFrom, token, environments: [Environment] }`",
+  backup: "`Backup` with the `file` it was written to",
   export: "`Export`; with `--out`, `{ file, flags, environments, segments }`",
 };
 

@@ -81,14 +81,33 @@ export function readGivenFile(path: string, { world }: Pick<Session, "world">): 
 }
 
 export function readJsonFile(path: string, session: Pick<Session, "world">): Record<string, unknown> {
-  const text = readGivenFile(path, session);
+  return parseObject(readGivenFile(path, session), path === "-" ? "What came on standard input" : path);
+}
+
+/** An object as it is typed, or in a file. What looks like JSON is JSON; a file of such a name is `./{…`. */
+export function readJsonArgument(
+  given: string,
+  session: Pick<Session, "world">,
+  option: string,
+): Record<string, unknown> {
+  if (/^\s*[[{"]/.test(given)) return parseObject(given, `The JSON of ${option}`);
+  if (given !== "-" && session.world.readFile(given) === undefined) {
+    throw usageFailure(
+      `${option} is no JSON object, and there is no file ${given}.`,
+      `Write JSON in single quotes, ${option} '{"key":"u-1"}', or name a file, or - for standard input.`,
+    );
+  }
+  return readJsonFile(given, session);
+}
+
+function parseObject(text: string, source: string): Record<string, unknown> {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw usageFailure(`${path} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw usageFailure(`${source} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw usageFailure(`${path} does not hold a JSON object.`);
+    throw usageFailure(`${source} is not a JSON object.`);
   return value as Record<string, unknown>;
 }

@@ -27,6 +27,7 @@ export function createTestWorld(differences: Partial<World> = {}) {
     isInteractive: false,
     readFile: () => undefined,
     writeFile: () => undefined,
+    newFile: () => ({ write: () => undefined, keep: () => undefined, discard: () => undefined }),
     fetch: (url, init) => fetch(url, init),
     sleep: (ms) => {
       slept.push(ms);

@@ -73,7 +73,7 @@ interface Report {
 function progressReport(first: Receipt, { output, world }: Session): Report {
   if (output.isJson || first.complete) return { update: () => undefined, end: () => undefined };
   if (world.stderr.isTerminal) {
-    const progress = world.progress(first.connected);
+    const progress = world.progress(first.connected, "Not waiting any longer. The change itself is made.");
     return {
       update: (receipt) =>
         progress.update(receipt.applied, `${formatCount(receipt.applied)}/${formatCount(receipt.connected)} applied`),

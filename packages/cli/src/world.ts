@@ -1,3 +1,4 @@
+import type { NewFile } from "./new-file.ts";
 import type { Progress } from "./output/progress.ts";
 
 /** A stream that people or programs read. */
@@ -22,6 +23,8 @@ export interface World {
   /** Undefined if there is no such file. Throws for any other reason. `-` is standard input. */
   readFile(path: string): string | undefined;
   writeFile(path: string, text: string): void;
+  /** Throws as the file system does: EEXIST if it is there already and may not be replaced. */
+  newFile(path: string, options: { readonly replace: boolean }): NewFile;
   fetch(url: string, init: RequestInit & { readonly body: string | null }): Promise<Response>;
   sleep(ms: number): Promise<void>;
   /** Milliseconds that never go back. */
@@ -37,6 +40,6 @@ export interface World {
   /** Undefined if the person gave up. Only asked where {@link isInteractive}. */
   ask(question: string, options: { readonly placeholder: string }): Promise<string | undefined>;
   confirm(question: string): Promise<boolean>;
-  /** A bar that fills up to `total`. Only drawn where stderr is a terminal. */
-  progress(total: number): Progress;
+  /** A bar that fills up to `total`. Only drawn where stderr is a terminal. `whenLeft` is said to whoever ends it by hand. */
+  progress(total: number, whenLeft: string): Progress;
 }

@@ -408,6 +408,13 @@ export const auditVerification = z
   .meta({ id: "AuditVerification" });
 export type AuditVerification = z.infer<typeof auditVerification>;
 
+/** Verification as it goes on: how many of the audit's entries are done, again and again, and the result at the end. */
+export const auditVerificationLine = z.union([
+  z.object({ progress: z.object({ checked: z.int(), entries: z.int() }) }),
+  z.object({ result: auditVerification }),
+]);
+export type AuditVerificationLine = z.infer<typeof auditVerificationLine>;
+
 /** Everything a person configured, without secrets, in a stable order. */
 export const exportResponse = z
   .object({

@@ -494,6 +494,27 @@ export const ERRORS = define({
     remedy: "Free space on the volume of BUNTING_DATA_DIR.",
     retryable: true,
   },
+  backup_running: {
+    status: 409,
+    meaning: "A backup is being made, and there is only one at a time.",
+    normal: "When two schedules meet, or when the answer to the first request was lost on the way.",
+    remedy: "Wait until it is done, then ask again.",
+    retryable: true,
+  },
+  backup_not_found: {
+    status: 404,
+    meaning: "The server keeps no backup with this name: only the newest few are kept.",
+    normal: "After a typing error, or some backups later.",
+    remedy: "Make another one, and download it at once.",
+    retryable: false,
+  },
+  backup_failed: {
+    status: 500,
+    meaning: "The copy could not be written, or did not verify. Nothing of it is kept; the database itself goes on.",
+    normal: "When the server is stopped meanwhile.",
+    remedy: "Look into the log; `bunting audit verify` says whether the database itself is sound.",
+    retryable: true,
+  },
   too_many_streams: {
     status: 429,
     meaning: "The token or the process holds as many streams as it may.",

@@ -1,4 +1,5 @@
 export * from "./admin.ts";
+export * from "./backup.ts";
 export * from "./condition.ts";
 export * from "./configuration.ts";
 export * from "./context.ts";

@@ -1,4 +1,5 @@
-import { auditPage, auditQuery, auditVerification } from "@bunting/contracts";
+import { ReadableStream } from "node:stream/web";
+import { type AuditVerificationLine, auditPage, auditQuery, auditVerification } from "@bunting/contracts";
 import { badCursor, decodeCursor, encodeCursor } from "../http/cursor.ts";
 import { AUDIT_ENTRY, AUDIT_VERIFICATION, pageOf } from "../http/examples.ts";
 import type { Router } from "../http/route.ts";
@@ -7,6 +8,9 @@ import { inTurns } from "../platform/in-turns.ts";
 import type { Scheduler } from "../ports.ts";
 
 const tag = "audit";
+
+/** A line of JSON at a time. */
+const LINES = "application/x-ndjson";
 
 interface AuditDeps {
   readonly ledger: Pick<Ledger, "audit" | "verifyInSteps">;
@@ -54,12 +58,40 @@ export function auditRoutes(router: Router, { ledger, scheduler }: AuditDeps): v
       tag,
       summary: "Verify the chain of audit entries and the stored documents",
       description:
-        "Walks every entry, oldest first. Keep `head` outside of the database: somebody who rewrote all of it is found by that alone.",
+        "Walks every entry, oldest first. Keep `head` outside of the database: somebody who rewrote all of it is found by that alone. " +
+        `With \`Accept: ${LINES}\` it says every few ms how far it is, in lines of \`{"progress":{"checked":…,"entries":…}}\`, and ends with \`{"result":…}\`. Whoever hangs up ends it.`,
       access: "verify_audit",
-      success: { status: 200, description: "The result.", schema: auditVerification, example: AUDIT_VERIFICATION },
+      success: {
+        status: 200,
+        description: "The result.",
+        schema: auditVerification,
+        example: AUDIT_VERIFICATION,
+        mediaType: LINES,
+      },
     },
-    async () => ({ status: 200, body: await inTurns(ledger.verifyInSteps(), scheduler) }),
+    async ({ accept }) => {
+      const steps = ledger.verifyInSteps();
+      if (!accept.includes(LINES)) return { status: 200, body: await inTurns(steps, scheduler) };
+      const [newest] = ledger.audit({ before: null, limit: 1, environments: null });
+      const lines = progressOf(steps, newest?.number ?? 0, scheduler);
+      return { status: 200, body: ReadableStream.from(lines), headers: { "Content-Type": LINES } };
+    },
   );
+}
+
+/** Verifies no faster than somebody reads: the stream asks for a line when it has room for one. */
+async function* progressOf(
+  steps: ReturnType<AuditDeps["ledger"]["verifyInSteps"]>,
+  entries: number,
+  { soon }: AuditDeps["scheduler"],
+): AsyncGenerator<Uint8Array> {
+  const line = (value: AuditVerificationLine): Uint8Array => Buffer.from(`${JSON.stringify(value)}\n`);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return yield line({ result: value });
+    yield line({ progress: { checked: value, entries: Math.max(value, entries) } });
+    await new Promise<void>((resolve) => soon(resolve));
+  }
 }
 
 function parseNumber(text: string | undefined): number | undefined {

@@ -104,7 +104,8 @@ function render(reply: Reply, context: Context<AppEnv>): Response {
   }
   const { status, body, headers } = reply;
   if (body === undefined) return new Response(null, { status, headers: { ...headers } });
-  const text = typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body);
+  const isSentAsItIs = typeof body === "string" || body instanceof Uint8Array || body instanceof ReadableStream;
+  const text = isSentAsItIs ? body : JSON.stringify(body);
   return new Response(text, { status, headers: { "Content-Type": "application/json", ...headers } });
 }
 

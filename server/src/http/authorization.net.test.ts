@@ -117,6 +117,8 @@ const ROWS: Readonly<Record<string, Row>> = {
   listAudit: { method: "GET", path: "/api/v1/audit", may: "aov" },
   verifyAudit: { method: "GET", path: "/api/v1/audit/verify", may: "aov" },
   export: { method: "GET", path: "/api/v1/export", may: "a" },
+  makeBackup: { method: "POST", path: "/api/v1/backups", may: "a", global: true },
+  downloadBackup: { method: "GET", path: "/api/v1/backups/bunting-20260101T000000000Z.db", may: "a", global: true },
   getRuleset: { method: "GET", path: "/sdk/v1/ruleset", may: "s" },
   postTelemetry: { method: "POST", path: "/sdk/v1/telemetry", may: "s", body: {} },
   metrics: { method: "GET", path: "/metrics", may: "aov" },

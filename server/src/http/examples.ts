@@ -176,6 +176,17 @@ export const AUDIT_VERIFICATION = {
   damagedRows: [],
 };
 
+export const BACKUP = {
+  name: "bunting-20261120T030405678Z.db",
+  madeAt: AT,
+  bytes: 1_204_224,
+  sha256: createHash("sha256").update("backup").digest("hex"),
+  epoch: POSITION.epoch,
+  revisions: { development: 12, production: 42, staging: 17 },
+  auditEntries: 207,
+  auditHead: AUDIT_ENTRY.hash,
+};
+
 export const EXPOSURES = {
   flag: "redis-readthrough",
   environment: "production",

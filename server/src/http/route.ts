@@ -76,7 +76,7 @@ export interface RouteRequest<Params, Query, Body> {
 
 export interface Answer {
   readonly status: number;
-  /** A string is sent as it is, anything else as JSON. */
+  /** Text, bytes and streams of bytes are sent as they are, anything else as JSON. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }

@@ -1,6 +1,7 @@
 import {
   auditPage,
   auditVerification,
+  auditVerificationLine,
   configurationPage,
   configurationView,
   createTokenResponse,
@@ -400,6 +401,23 @@ describe("audit, export, exposures", () => {
   it("verifies the chain", async () => {
     const verification = read(await under.request("GET", "/api/v1/audit/verify"), 200, auditVerification);
     expect(verification).toMatchObject({ intact: true, brokenAt: null, damagedRows: [] });
+  });
+
+  it("says line by line how far the verification is, to whoever takes lines", async () => {
+    const headers = { accept: "application/x-ndjson" };
+    for (let count = 0; count < 250; count += 1) await createFlag(`entry-of-the-audit-${count}`);
+    const authorization = `Bearer ${under.firstRun.adminToken}`;
+    const reply = await fetch(`${under.url}/api/v1/audit/verify`, { headers: { ...headers, authorization } });
+    expect(reply.headers.get("content-type")).toBe("application/x-ndjson");
+    const lines = (await reply.text()).trimEnd().split("\n");
+    const read = lines.map((line) => auditVerificationLine.parse(JSON.parse(line)));
+    const last = read.pop();
+    const result = last && "result" in last ? last.result : undefined;
+    expect(result).toMatchObject({ intact: true, damagedRows: [] });
+    const checked = read.map((line) => ("progress" in line ? line.progress.checked : Number.NaN));
+    expect(checked).toEqual(checked.toSorted((one, other) => one - other));
+    expect(checked.at(-1)).toBeGreaterThan(0);
+    expect(read.at(-1)).toMatchObject({ progress: { entries: result?.entries } });
   });
 
   it("exports what people configured, in a stable order, without secrets", async () => {

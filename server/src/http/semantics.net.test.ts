@@ -265,6 +265,8 @@ const ELSEWHERE: readonly ErrorCode[] = [
   "headers_too_large",
   "position_ahead",
   "telemetry_too_old",
+  "backup_running",
+  "backup_failed",
   // The controller stands down at once, so that it takes a ledger without one.
   "rollout_flag_changed",
 ];
@@ -400,6 +402,7 @@ const PROVOCATIONS: Partial<Record<ErrorCode, Provocation>> = {
   approval_not_asked: release({}, ["start", "approve"]),
   approval_role_missing: release({ stages: [{ percent: 10, approval: { roles: ["SRE"] } }] }, ["start", "approve"]),
   comment_required: release({}, ["start", "promote"]),
+  backup_not_found: get("/api/v1/backups/bunting-20260101T000000000Z.db"),
   webhook_not_found: get("/api/v1/webhooks/never"),
   webhook_exists: async () => {
     const create = post("/api/v1/webhooks", { name: "codes", url: "https://hooks.example.com/" });

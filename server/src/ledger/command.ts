@@ -112,7 +112,9 @@ export type Command =
   | { readonly type: "create_webhook"; readonly draft: WebhookDraft }
   | { readonly type: "rotate_webhook"; readonly name: string; readonly draft: RotateWebhookRequest }
   | { readonly type: "test_webhook"; readonly name: string }
-  | { readonly type: "delete_webhook"; readonly name: string };
+  | { readonly type: "delete_webhook"; readonly name: string }
+  /** Changes nothing but the audit: whoever takes everything away with him is written down first. */
+  | { readonly type: "back_up"; readonly name: string };
 
 /** Why a command was not carried out: an expected outcome, not an exception. */
 export interface Refusal {

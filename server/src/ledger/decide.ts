@@ -1,3 +1,4 @@
+import { noteBackup } from "../backups/commands.ts";
 import { archiveEnvironment, createEnvironment } from "../environments/commands.ts";
 import { archiveFlag, createFlag, patchFlag } from "../flags/commands.ts";
 import { patchConfiguration, putConfiguration, reshuffle } from "../flags/configuration-commands.ts";
@@ -59,5 +60,7 @@ export function decide(command: Command, situation: Situation): Decided {
       return testWebhook(command, situation);
     case "delete_webhook":
       return deleteWebhook(command, situation);
+    case "back_up":
+      return noteBackup(command);
   }
 }

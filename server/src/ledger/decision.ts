@@ -56,7 +56,7 @@ export interface AuditDraft {
   readonly reason: string | null;
 }
 
-/** A command that may be carried out. Without edits it changes nothing and is not audited. */
+/** A command that may be carried out. Without edits and audit it changes nothing. */
 export interface Decision {
   readonly ok: true;
   readonly edits: readonly Edit[];

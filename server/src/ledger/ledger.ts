@@ -1,4 +1,4 @@
-import type { AuditEntry, AuditVerification, DecisionRecord, EnvironmentKey, Ruleset } from "@bunting/contracts";
+import type { AuditEntry, AuditVerification, Backup, DecisionRecord, EnvironmentKey, Ruleset } from "@bunting/contracts";
 import type { Cancel } from "../ports.ts";
 import type { Outbox } from "../webhooks/delivery.ts";
 import type { Actor, Command, Idempotency, Outcome } from "./command.ts";
@@ -63,10 +63,13 @@ export interface Ledger {
   verifyInSteps(): Generator<number, AuditVerification>;
   /** Remembers that a token was used, to the minute, outside the flag transaction. */
   touchToken(id: string, now: number): void;
-  /** Copies the live database to `file`, verified. */
-  backup(file: string): Promise<void>;
+  /** Copies the live database to `file`, verified, and says what the copy holds. */
+  backup(file: string): Promise<BackupContents>;
   close(): void;
 }
+
+/** How far the history goes in a backup. */
+export type BackupContents = Pick<Backup, "epoch" | "revisions" | "auditEntries" | "auditHead">;
 
 /** Something that ends streams. */
 export type ClosingEvent =

@@ -20,7 +20,7 @@ import { type Decision, refuse } from "./decision.ts";
 import { isEmergency } from "./emergency.ts";
 import { environmentsAfter, findRewrite, type Rewrite } from "./epoch.ts";
 import { type Head, headOf } from "./head.ts";
-import type { AuditFilter, ClosingEvent, DecisionFilter, Ledger } from "./ledger.ts";
+import type { AuditFilter, BackupContents, ClosingEvent, DecisionFilter, Ledger } from "./ledger.ts";
 import { Medium } from "./medium.ts";
 import { recompile } from "./recompile.ts";
 import { SharedMap } from "./shared-map.ts";
@@ -223,7 +223,7 @@ export class StoredLedger implements Ledger {
     this.#state = { ...this.#state, tokens };
   }
 
-  backup(file: string): Promise<void> {
+  backup(file: string): Promise<BackupContents> {
     return this.#parts.store.backup(file);
   }
 
@@ -262,7 +262,8 @@ export class StoredLedger implements Ledger {
       webhooks,
     });
     if (!decision.ok) return decision;
-    if (decision.edits.length === 0 && !idempotency) return { ok: true, state: this.#state, commits: [], audit: [] };
+    if (decision.edits.length === 0 && decision.audit.length === 0 && !idempotency)
+      return { ok: true, state: this.#state, commits: [], audit: [] };
 
     const applied = applyDecision(this.#state, decision);
     const tooLarge = refuseTooLarge(command, this.#state, applied);

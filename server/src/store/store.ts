@@ -3,7 +3,7 @@ import type { ChainHead } from "../audit/chain.ts";
 import type { PendingCommit } from "../ledger/apply.ts";
 import type { StoredResponse } from "../ledger/command.ts";
 import type { Edit } from "../ledger/decision.ts";
-import type { AuditFilter, DecisionFilter } from "../ledger/ledger.ts";
+import type { AuditFilter, BackupContents, DecisionFilter } from "../ledger/ledger.ts";
 import type { Commit, EnvironmentState, State } from "../ledger/state.ts";
 import type { OutboxRow } from "../notifications/outbox-rows.ts";
 import type { Outbox } from "../webhooks/delivery.ts";
@@ -45,7 +45,7 @@ export interface Store {
   /** Token ids with the Unix ms of their last use. Not part of any transaction, and not worth waiting for the disk. */
   saveTokenUses(uses: ReadonlyMap<string, number>): void;
   /** Copies what is committed to `file` while the store stays in use. The copy is verified before it gets this name. */
-  backup(file: string): Promise<void>;
+  backup(file: string): Promise<BackupContents>;
   /** Housekeeping that needs no transaction of its own, once a minute. */
   maintain(): void;
   close(): void;

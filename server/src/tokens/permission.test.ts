@@ -30,6 +30,7 @@ const MAY: Readonly<Record<Action, readonly Actor["kind"][]>> = {
   rotate_webhook: ["admin"],
   test_webhook: ["admin"],
   delete_webhook: ["admin"],
+  back_up: ["admin"],
   read: ["admin", "operator", "viewer", "system"],
   read_self: ["admin", "operator", "viewer", "server", "client"],
   read_tokens: ["admin"],
@@ -37,6 +38,7 @@ const MAY: Readonly<Record<Action, readonly Actor["kind"][]>> = {
   read_metrics: ["admin", "operator", "viewer", "system"],
   post_gauge: ["admin", "operator"],
   export: ["admin"],
+  download_backup: ["admin"],
   verify_audit: ["admin", "operator", "viewer", "system"],
   subscribe: ["server"],
 };

@@ -20,6 +20,7 @@ export type Action =
   /** Webhooks and what became of their deliveries. */
   | "read_webhooks"
   | "export"
+  | "download_backup"
   | "verify_audit"
   /** Stream, polled ruleset, telemetry. */
   | "subscribe";
@@ -59,6 +60,7 @@ const KINDS: Readonly<Record<Action, readonly Kind[]>> = {
   rotate_webhook: ["admin"],
   test_webhook: ["admin"],
   delete_webhook: ["admin"],
+  back_up: ["admin"],
   read: PEOPLE,
   read_self: ["admin", "operator", "viewer", "server", "client"],
   read_tokens: ["admin"],
@@ -66,6 +68,7 @@ const KINDS: Readonly<Record<Action, readonly Kind[]>> = {
   read_metrics: PEOPLE,
   post_gauge: ["admin", "operator"],
   export: ["admin"],
+  download_backup: ["admin"],
   verify_audit: PEOPLE,
   subscribe: ["server"],
 };
@@ -114,6 +117,7 @@ export function scopeOf(command: Command): Scope {
     case "archive_flag":
     case "put_segment":
     case "delete_segment":
+    case "back_up":
       return "all";
     // Tokens and webhooks have environments of their own, which their commands compare with the actor's.
     case "create_token":

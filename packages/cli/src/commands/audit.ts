@@ -1,13 +1,15 @@
-import { type AuditEntry, type AuditVerification, auditPage, auditVerification } from "@bunting/contracts";
+import { type AuditEntry, type AuditVerification, auditPage, auditVerificationLine } from "@bunting/contracts";
 import type { Command } from "commander";
 import type { Action } from "../action.ts";
 import { parseCount, parseKey } from "../arguments.ts";
 import { EXIT_CODES } from "../exit-code.ts";
 import { Failure } from "../failure.ts";
+import type { Progress } from "../output/progress.ts";
 import { type Column, facts, table } from "../output/table.ts";
 import type { Theme } from "../output/theme.ts";
-import { counted, formatInstant } from "../output/words.ts";
+import { counted, formatCount, formatInstant } from "../output/words.ts";
 import { paths } from "../paths.ts";
+import { openBar } from "../progress-bar.ts";
 import type { Session } from "../session.ts";
 
 const DEFAULT_LIMIT = 50;
@@ -53,10 +55,9 @@ async function listAudit({ client, output, settings }: Session, options: AuditLi
   output.show({ items }, ({ items }, theme) => table(items, auditColumns(theme), theme, "No entry fits."));
 }
 
-async function verifyAudit({ client, output }: Session): Promise<void> {
-  output.say((theme) => theme.paint("faint", "Walking the audit from its first entry …"));
-  const { value } = await client.get(paths.auditVerification, auditVerification);
-  output.show(value, renderVerification);
+async function verifyAudit(session: Session): Promise<void> {
+  const value = await verification(session);
+  session.output.show(value, renderVerification);
   if (value.intact && value.damagedRows.length === 0) return;
   throw new Failure(EXIT_CODES.refused, {
     code: "audit_broken",
@@ -65,6 +66,29 @@ async function verifyAudit({ client, output }: Session): Promise<void> {
         ? `${counted(value.damagedRows.length, "stored document")} does not fit its checksum.`
         : `Entry ${value.brokenAt} does not follow from the one before it.`,
     remedy: "Keep a copy of the database as it is, and compare it with a backup.",
+  });
+}
+
+/** As long as it takes: a long chain is walked for minutes, and says meanwhile how far it is. */
+async function verification(session: Session): Promise<AuditVerification> {
+  let bar: Progress | undefined;
+  try {
+    for await (const line of session.client.lines(paths.auditVerification, auditVerificationLine)) {
+      if ("result" in line) return line.result;
+      const { checked, entries } = line.progress;
+      bar ??= openBar(session, entries, "Not waiting any longer. Nothing was found so far.");
+      bar.update(
+        checked,
+        checked === 0 ? "stored documents" : `${formatCount(checked)}/${formatCount(entries)} entries`,
+      );
+    }
+  } finally {
+    bar?.end();
+  }
+  throw new Failure(EXIT_CODES.unreachable, {
+    code: "unexpected_answer",
+    detail: "The server ended its answer before the audit was walked to its end.",
+    remedy: "Run it again; the server's log says why.",
   });
 }
 

@@ -5,7 +5,7 @@ import { type Assignment, attributesOf, collectAssignments, collectKeys } from "
 import { usageFailure } from "../failure.ts";
 import { type ExplainedFlag, renderEvaluation } from "../output/trace.ts";
 import { paths } from "../paths.ts";
-import { readJsonFile, type Session } from "../session.ts";
+import { readJsonArgument, type Session } from "../session.ts";
 
 interface EvaluateOptions {
   readonly key?: string;
@@ -26,7 +26,10 @@ export function addEvaluateCommand(program: Command, action: Action): void {
       "an attribute; true, 12 and JSON are what they look like; repeatable",
       collectAssignments,
     )
-    .option("--context <path>", "the context as a JSON file, - for standard input; --key and --attr add to it")
+    .option(
+      "--context <json or path>",
+      "the context: a JSON object, a file of one, or - for standard input; --key and --attr add to it",
+    )
     .option("--explain", "every step of the decision as a tree")
     .action(action(evaluate));
 }
@@ -59,7 +62,7 @@ function contextOf({ key, attr, context }: EvaluateOptions, session: Session): R
   if (key !== undefined && Object.hasOwn(attributes, "key"))
     throw usageFailure("Give the targeting key once: --key, or --attr key=….");
   return {
-    ...(context !== undefined && (readJsonFile(context, session) as Record<string, Json>)),
+    ...(context !== undefined && (readJsonArgument(context, session, "--context") as Record<string, Json>)),
     ...attributes,
     ...(key !== undefined && { key }),
   };

@@ -10,6 +10,13 @@ export function counted(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
+/** A size of a file: `812 bytes`, `1.2 MB`. */
+export function formatBytes(bytes: number): string {
+  if (bytes < 1000) return counted(bytes, "byte");
+  const steps = bytes < 1e6 ? ([1e3, "kB"] as const) : bytes < 1e9 ? ([1e6, "MB"] as const) : ([1e9, "GB"] as const);
+  return `${(bytes / steps[0]).toFixed(1)} ${steps[1]}`;
+}
+
 /** Milliseconds a person can compare: `0.4 ms`, `31 ms`, `1,240 ms`. */
 export function formatMs(ms: number): string {
   return `${ms < 10 ? Math.round(ms * 10) / 10 : formatCount(Math.round(ms))} ms`;

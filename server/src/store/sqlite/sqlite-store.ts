@@ -3,7 +3,7 @@ import Database from "better-sqlite3";
 import { sql } from "kysely";
 import { isIntact } from "../../audit/chain.ts";
 import type { Edit } from "../../ledger/decision.ts";
-import type { AuditFilter, DecisionFilter } from "../../ledger/ledger.ts";
+import type { AuditFilter, BackupContents, DecisionFilter } from "../../ledger/ledger.ts";
 import { type KeptResponse, StorageError, type Store, type StoredLedger, type Transaction } from "../store.ts";
 import { backUp } from "./back-up.ts";
 import * as documents from "./documents.ts";
@@ -120,7 +120,7 @@ export class SqliteStore implements Store {
     );
   }
 
-  backup(file: string): Promise<void> {
+  backup(file: string): Promise<BackupContents> {
     return backUp(this.#database, file);
   }
 
