@@ -363,3 +363,42 @@ describe("LC-19 timers", () => {
     expect(fired).toBe(false);
   });
 });
+
+describe("TE-41, LC-4 what is left to do when the process is about to exit", () => {
+  const listeners = () => process.listeners("beforeExit");
+
+  it("is one listener's for all clients: Node.js warns of an eleventh", async () => {
+    const before = listeners();
+    const warnings: Error[] = [];
+    const warn = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", warn);
+    const clients = Array.from({ length: 30 }, () =>
+      createFlags({ url: "http://127.0.0.1:9", token: "t", cacheFile: false }),
+    );
+    expect(listeners()).toHaveLength(before.length + 1);
+    await Promise.all(clients.map((flags) => flags.close()));
+    expect(listeners()).toEqual(before);
+    await new Promise(setImmediate);
+    process.off("warning", warn);
+    expect(warnings).toEqual([]);
+  });
+
+  it("is done once for each, but for those that were closed", () => {
+    const before = listeners();
+    const done: string[] = [];
+    const { beforeExit } = nodePlatform();
+    const note = (what: string) => beforeExit?.(() => void done.push(what)) ?? (() => {});
+    const stop = [note("a"), note("b"), note("c")];
+    stop[1]?.();
+    const [ours] = listeners().filter((listener) => !before.includes(listener));
+    // Work that a task starts keeps the process alive a little, and then it is about to exit again.
+    for (let time = 0; time < 2; time += 1) ours?.(0);
+    expect(done).toEqual(["a", "c"]);
+    expect(listeners()).toEqual(before);
+
+    const later = note("d");
+    expect(listeners()).toHaveLength(before.length + 1);
+    for (const cancel of [...stop, later]) cancel();
+    expect(listeners()).toEqual(before);
+  });
+});

@@ -71,9 +71,40 @@ function createContext<Value>(): Context<Value> {
   return { run: (value, task) => storage.run(value, task), current: () => storage.getStore() };
 }
 
+/** What is to be done before the process exits, as a property of the one listener that does it. */
+const TASKS: unique symbol = Symbol.for("bunting.beforeExit");
+type ExitListener = (() => void) & { readonly [TASKS]: Set<() => void> };
+
+/**
+ * Each task at most once, by one listener for all clients: Node.js takes more than ten for a leak, and says so. It is found
+ * among the listeners of the process, so that nothing is kept here, and two copies of this package share it.
+ */
 function beforeExit(task: () => void): Cancel {
-  process.once("beforeExit", task);
-  return () => process.removeListener("beforeExit", task);
+  const listener = process.listeners("beforeExit").find(isExitListener) ?? addExitListener();
+  // Of its own, for the same function may be given twice.
+  const own = (): void => task();
+  listener[TASKS].add(own);
+  return () => {
+    listener[TASKS].delete(own);
+    if (listener[TASKS].size === 0) process.removeListener("beforeExit", listener);
+  };
+}
+
+function addExitListener(): ExitListener {
+  const tasks = new Set<() => void>();
+  const perform = (): void => {
+    process.removeListener("beforeExit", listener);
+    const due = [...tasks];
+    tasks.clear();
+    for (const task of due) task();
+  };
+  const listener: ExitListener = Object.assign(perform, { [TASKS]: tasks });
+  process.on("beforeExit", listener);
+  return listener;
+}
+
+function isExitListener(listener: object): listener is ExitListener {
+  return TASKS in listener;
 }
 
 /** One referenced timer is what Node.js keeps a process alive for. */
