@@ -101,27 +101,20 @@ const LAST_REQUESTS_MS = 5_000;
 
 const API_VERSION = "1.0.0";
 
-/** @throws StartupError */
+/** @throws StartupError, and then leaves nothing open */
 export function createServer(deps: ServerDeps): Server {
   const { config, clock, scheduler, random, logger, registry } = deps;
-  const { dataDir, tokenPepper: pepper, trustedProxies, secretKey, outgoingAllow: allowedHosts } = config;
+  const { dataDir, tokenPepper: pepper, trustedProxies, outgoingAllow: allowedHosts } = config;
 
-  const stored = { dataDir, pepper, secretKey, allowedHosts };
-  const { ledger, firstRun, box } = openLedger({ ...stored, clock, scheduler, random, logger });
+  const { ledger, firstRun, box, telemetry, resumeKey } = openDatabases(deps);
   const state = () => ledger.state;
-  const telemetry = openTelemetry({
-    ...deps,
-    file: path.join(dataDir, "telemetry.db"),
-    state,
-    rollout: (id) => ledger.state.rollouts.get(id)?.rollout,
-  });
   const authenticator = new Authenticator({ clock, pepper, state, touch: (id, now) => ledger.touchToken(id, now) });
   const hub = createHub({
     ...deps,
     ledger,
     telemetry,
     authenticator,
-    resumeKey: loadResumeKey(dataDir, random),
+    resumeKey,
     clientAddress: ({ socket, headers }) =>
       clientAddress(socket.remoteAddress ?? "", String(headers["x-forwarded-for"] ?? ""), trustedProxies),
     ...(deps.stream && { options: deps.stream }),
@@ -204,6 +197,27 @@ export function createServer(deps: ServerDeps): Server {
       return closing;
     },
   };
+}
+
+/** Both, or none: another try must not meet the lock of this one. */
+function openDatabases(deps: ServerDeps) {
+  const { config, clock, scheduler, random, logger } = deps;
+  const { dataDir, tokenPepper: pepper, secretKey, outgoingAllow: allowedHosts } = config;
+  const stored = { dataDir, pepper, secretKey, allowedHosts };
+  const { ledger, firstRun, box } = openLedger({ ...stored, clock, scheduler, random, logger });
+  try {
+    const resumeKey = loadResumeKey(dataDir, random);
+    const telemetry = openTelemetry({
+      ...deps,
+      file: path.join(dataDir, "telemetry.db"),
+      state: () => ledger.state,
+      rollout: (id) => ledger.state.rollouts.get(id)?.rollout,
+    });
+    return { ledger, firstRun, box, telemetry, resumeKey };
+  } catch (error) {
+    ledger.close();
+    throw error;
+  }
 }
 
 function prometheusOf(config: Config, scheduler: Scheduler): PrometheusSource | null {
