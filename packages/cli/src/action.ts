@@ -21,10 +21,20 @@ export function createAction(world: World, done: (exitCode: ExitCode) => void): 
         await perform(session, ...(received as never));
         done(EXIT_CODES.done);
       } catch (error) {
-        const failure = error instanceof InvalidArgumentError ? usageFailure(error.message) : error;
+        const failure =
+          error instanceof InvalidArgumentError ? usageFailure(error.message) : (fileFailure(error) ?? error);
         if (!(failure instanceof Failure)) throw failure;
         output.fail(failure);
         done(failure.exitCode);
       }
     };
+}
+
+/** A file that was named and cannot be read or written is for the caller to mend, like any wrong argument. */
+function fileFailure(error: unknown): Failure | undefined {
+  if (!(error instanceof Error && "code" in error && "syscall" in error)) return undefined;
+  const [, reason] = /^E[A-Z]+: (.+?), (?:open|read|write)\b/.exec(error.message) ?? [];
+  if (reason === undefined) return undefined;
+  const file = "path" in error ? String(error.path) : "the file";
+  return usageFailure(`Cannot read or write ${file}: ${reason}.`);
 }

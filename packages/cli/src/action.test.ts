@@ -1,0 +1,59 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createNodeWorld } from "./node-world.ts";
+import { run } from "./run.ts";
+import { createTestWorld, TOKEN } from "./test-world.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), "bunting-cli-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+/** The files of this machine, and a server that has nothing to export. */
+async function running(...commandLine: string[]) {
+  const { readFile, writeFile } = createNodeWorld();
+  const { world, out, err } = createTestWorld({
+    env: { BUNTING_TOKEN: TOKEN },
+    readFile,
+    writeFile,
+    fetch: () => Promise.resolve(Response.json(EXPORTED)),
+  });
+  return { exitCode: await run(commandLine, world), out: out(), err: err() };
+}
+
+const EXPORTED = {
+  format: 1,
+  exportedAt: "2026-01-31T12:00:00.000Z",
+  epoch: "e",
+  environments: [],
+  flags: [],
+  configurations: [],
+  segments: [],
+  rollouts: [],
+};
+
+describe("a file that cannot be read or written", () => {
+  it("is a wrong argument, and no defect with its stack: a folder that is not there", async () => {
+    const file = path.join(folder, "gone", "flags.json");
+    expect(await running("export", "--out", file)).toEqual({
+      exitCode: 2,
+      out: "",
+      err: `✗ usage  Cannot read or write ${file}: no such file or directory.\n`,
+    });
+  });
+
+  it("is a wrong argument: a folder where a file belongs", async () => {
+    const { exitCode, err } = await running("flag", "create", "a", "--file", folder);
+    expect([exitCode, err]).toEqual([2, "✗ usage  Cannot read or write the file: illegal operation on a directory.\n"]);
+  });
+
+  it("is a wrong argument: a file under a file", async () => {
+    const file = path.join(folder, "plain");
+    writeFileSync(file, "");
+    const { exitCode, err } = await running("export", "--out", path.join(file, "flags.json"));
+    expect([exitCode, err]).toEqual([2, expect.stringContaining("not a directory")]);
+  });
+});
