@@ -1,10 +1,17 @@
-import { type FlagChange, flagChange, type Receipt } from "@bunting/contracts";
+import {
+  configurationView,
+  type FlagChange,
+  flagChange,
+  type Receipt,
+  receipt as receiptSchema,
+} from "@bunting/contracts";
 import type { Command } from "commander";
 import type { Action } from "../action.ts";
 import { collectKeys, parseKey, parseSeconds } from "../arguments.ts";
-import { usageFailure } from "../failure.ts";
+import { Failure, usageFailure } from "../failure.ts";
 import { renderReceipt } from "../output/receipt.ts";
 import type { Theme } from "../output/theme.ts";
+import { formatInstant } from "../output/words.ts";
 import { paths } from "../paths.ts";
 import { confirmed, reasonFor, type Session } from "../session.ts";
 import { DEFAULT_WAIT_SECONDS, followReceipt, requireComplete, type WaitOption, waitSeconds } from "../wait.ts";
@@ -22,7 +29,7 @@ export function addKillCommands(program: Command, action: Action): void {
     .command("kill")
     .summary("serve the off variant to everyone, now")
     .description(
-      "Serve the off variant to everyone, now. Stronger than rules, pins, rollouts and local overrides; stays until a restore.\nSeveral flags, or all with a tag, are killed in one transaction.",
+      "Serve the off variant to everyone, now. Stronger than rules, pins, rollouts and local overrides; stays until a restore.\nSeveral flags, or all with a tag, are killed in one transaction. One that is killed already stays so, and that is no error.",
     )
     .argument("[flags...]", "keys of flags", collectKeys)
     .option("--tag <tag>", "every flag with this tag")
@@ -90,7 +97,7 @@ async function kill(
   const [single] = flags;
   const isSingle = flags.length === 1 && single !== undefined;
   const whom = tag === undefined ? flags.join(", ") : `every flag tagged ${tag}`;
-  await change(session, options, {
+  const asked: Change = {
     question: `Why kill ${whom}?`,
     example: "p99 at 4 s since 02:50",
     path: (environment) => (isSingle ? paths.kill(environment, single) : paths.killMany(environment)),
@@ -103,7 +110,43 @@ async function kill(
       isSingle && made.flags.length === 1
         ? `Undo: bunting restore ${single} --env ${made.environment} --reason "…"`
         : undefined,
-  });
+  };
+  try {
+    await change(session, options, asked);
+  } catch (error) {
+    if (!(isSingle && error instanceof Failure && error.report.code === "flag_killed")) throw error;
+    await showKilled(session, single, { wait: options.wait, refusal: error });
+  }
+}
+
+/**
+ * Somebody was faster, or kills once more because an instance had not applied it in time. What was asked for holds; what is
+ * missing is the proof, which the newest revision gives for everything before it.
+ */
+async function showKilled(
+  session: Session,
+  flag: string,
+  { wait, refusal }: { readonly wait: WaitOption; readonly refusal: Failure },
+): Promise<void> {
+  const { client, output, settings } = session;
+  const { environment } = settings;
+  const { killed, position } = (await client.get(paths.configuration(environment, flag), configurationView)).value;
+  if (!killed) throw refusal;
+  const seconds = waitSeconds(wait);
+  const receipt = seconds === undefined ? null : await receiptAt(position.revision, seconds, session);
+  output.show({ environment, flags: [], position, receipt }, (_, theme) =>
+    [
+      `${theme.paint("good", "✓")} ${theme.paint("strong", `${flag} was killed already`)} in ${environment}, by ${killed.by} at ${formatInstant(killed.at)} UTC: ${killed.reason}`,
+      ...(receipt ? [renderReceipt(receipt, theme)] : []),
+      ...(seconds === undefined ? [theme.paint("faint", WAIT_HINT)] : []),
+    ].join("\n"),
+  );
+  if (seconds !== undefined) requireComplete(receipt, seconds);
+}
+
+async function receiptAt(revision: number, seconds: number, session: Session): Promise<Receipt | null> {
+  const first = await session.client.find(paths.receipt(session.settings.environment, revision), receiptSchema);
+  return first ? followReceipt(first.value, seconds, session) : null;
 }
 
 interface Change {
