@@ -20,7 +20,12 @@ export async function findRollout(session: Session, name: string): Promise<Rollo
   });
 }
 
-async function rolloutsOfFlag({ client }: Session, environment: string, flag: string): Promise<RolloutView[]> {
+/** None where there is no such flag. */
+export async function rolloutsOfFlag(
+  { client }: Pick<Session, "client">,
+  environment: string,
+  flag: string,
+): Promise<RolloutView[]> {
   try {
     return await client.list(paths.rolloutsOfFlag(environment, flag), rolloutPage);
   } catch (error) {

@@ -1,7 +1,7 @@
-import type { ConfigurationView } from "@bunting/contracts";
+import type { ConfigurationView, RolloutState, RolloutView } from "@bunting/contracts";
 import { describe, expect, it } from "vitest";
 import { run } from "../run.ts";
-import { createTestWorld, sampleConfiguration, sampleFlag, TOKEN } from "../test-world.ts";
+import { createTestWorld, sampleConfiguration, sampleFlag, sampleRollout, TOKEN } from "../test-world.ts";
 
 const CONFIGURATION = "/api/v1/environments/production/flags/redis-readthrough";
 const mismatch = Response.json(
@@ -10,7 +10,7 @@ const mismatch = Response.json(
 );
 
 /** A server whose configuration is first the one, then the other. */
-function serving(states: readonly ConfigurationView[], write: Response) {
+function serving(states: readonly ConfigurationView[], write: Response, rollouts: readonly RolloutView[] = []) {
   const sent: { method: string | undefined; ifMatch: string | undefined; body: unknown }[] = [];
   const rest = [...states];
   const { world, out, err } = createTestWorld({
@@ -25,6 +25,8 @@ function serving(states: readonly ConfigurationView[], write: Response) {
       }
       if (pathname === "/api/v1/flags/redis-readthrough") return Promise.resolve(Response.json(sampleFlag()));
       if (pathname === "/api/v1/audit") return Promise.resolve(Response.json({ items: [entry], nextCursor: null }));
+      if (pathname === `${CONFIGURATION}/rollouts`)
+        return Promise.resolve(Response.json({ items: rollouts, nextCursor: null }));
       expect(pathname).toBe(CONFIGURATION);
       const state = rest.length > 1 ? rest.shift() : rest[0];
       return Promise.resolve(Response.json(state, { headers: { etag: `"${state?.version}"` } }));
@@ -59,6 +61,26 @@ describe("flag set", () => {
     expect(sent).toEqual([{ method: "PATCH", ifMatch: '"12"', body: { fallthrough: { split: { on: 50, off: 50 } } } }]);
     expect(out()).toContain("on 25 %  off 75 %");
     expect(out()).toContain("on 50 %  off 50 %");
+  });
+
+  it.each<[RolloutState, boolean]>([
+    ["running", true],
+    ["paused", true],
+    ["awaiting_approval", true],
+    ["pending", false],
+    ["completed", false],
+    ["aborted", false],
+  ])("says whether a rollout that is %s stands down for it: %s", async (state, standsDown) => {
+    const made = sampleConfiguration({ version: 13, fallthrough: { split: { on: 50, off: 50 } } });
+    const { world, out } = serving([read], Response.json(made), [sampleRollout({ state })]);
+    expect(await run(["flag", "set", "redis-readthrough", "--on", "50"], world)).toBe(0);
+    expect(out().includes("Rollout ro-5f1c09a27be4, which was at 25 %, stands down")).toBe(standsDown);
+  });
+
+  it("disturbs no rollout by what changes nothing", async () => {
+    const { world, out } = serving([read], Response.json(read), [sampleRollout()]);
+    expect(await run(["flag", "set", "redis-readthrough", "--on", "25"], world)).toBe(0);
+    expect(out()).not.toContain("stands down");
   });
 
   it("shows what somebody else changed in between, and who", async () => {

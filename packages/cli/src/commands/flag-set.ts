@@ -6,6 +6,7 @@ import {
   type Flag,
   flag as flagSchema,
   type Receipt,
+  type RolloutView,
   receipt as receiptSchema,
 } from "@bunting/contracts";
 import type { Command } from "commander";
@@ -27,6 +28,7 @@ import { differences, renderDifferences } from "../output/difference.ts";
 import { renderReceipt } from "../output/receipt.ts";
 import { formatInstant } from "../output/words.ts";
 import { paths } from "../paths.ts";
+import { hasEnded, rolloutsOfFlag } from "../rollout-reference.ts";
 import { readJsonFile, type Session } from "../session.ts";
 import { followReceipt, requireComplete, type WaitOption, waitSeconds } from "../wait.ts";
 
@@ -79,9 +81,10 @@ async function setFlag(session: Session, key: string, options: FlagSetOptions): 
     throw usageFailure("--file replaces everything; no other change goes with it.");
   const environment = session.environment();
   const path = paths.configuration(environment, key);
-  const [{ value: flag }, read] = await Promise.all([
+  const [{ value: flag }, read, rollouts] = await Promise.all([
     client.get(paths.flag(key), flagSchema),
     client.get(path, configurationView),
+    rolloutsOfFlag(session, environment, key),
   ]);
   const before = read.value;
 
@@ -100,6 +103,7 @@ async function setFlag(session: Session, key: string, options: FlagSetOptions): 
   }
 
   const changed = differences(before, after);
+  const underWay = rollouts.find(({ state }) => state !== "pending" && !hasEnded(state));
   const seconds = changed.length === 0 ? undefined : waitSeconds(wait);
   const receipt = seconds === undefined ? null : await receiptOf(after, seconds, session);
   output.show({ environment, flag: key, before, after, receipt }, (made, theme) =>
@@ -109,10 +113,16 @@ async function setFlag(session: Session, key: string, options: FlagSetOptions): 
       ...(made.after.killed
         ? [theme.paint("caution", "The flag is killed: nothing of this has effect before a restore.")]
         : []),
+      ...(changed.length > 0 && underWay ? [theme.paint("caution", standDown(underWay))] : []),
       ...(made.receipt ? [renderReceipt(made.receipt, theme)] : []),
     ].join("\n"),
   );
   if (receipt && seconds !== undefined) requireComplete(receipt, seconds);
+}
+
+/** People win over rollouts, and should know that they did. */
+function standDown({ id, percent }: RolloutView): string {
+  return `Rollout ${id}, which was at ${percent} %, stands down: it leaves the flag as you set it. To begin anew, take the canary's share away, then \`bunting rollout retry ${id}\`.`;
 }
 
 function patchOf(edit: ConfigurationEdit, flag: Flag, before: ConfigurationView): object {
