@@ -48,8 +48,10 @@ async function showFlag(session: Session, key: string): Promise<void> {
     client.get(paths.flag(key), flagSchema),
     client.list(paths.environments, environmentPage),
   ]);
+  // Nobody is served an archived flag, whatever its configurations still say.
   const wanted = environments.filter(
     (environment) =>
+      flag.archivedAt === null &&
       environment.archivedAt === null &&
       (settings.environmentFrom === "default" || environment.key === settings.environment),
   );
@@ -57,7 +59,7 @@ async function showFlag(session: Session, key: string): Promise<void> {
   output.show({ flag, environments: shown.filter((each) => each !== undefined) }, renderFlag);
 }
 
-/** Undefined where the environment does not have the flag, as after archiving. */
+/** Undefined where the environment does not have the flag any more. */
 async function showEnvironment(
   { client }: Session,
   flag: Flag,
@@ -77,6 +79,7 @@ async function showEnvironment(
 function renderFlag({ flag, environments }: ShownFlag, theme: Theme): string {
   return [
     `${theme.paint("strong", flag.key)}\n${renderDefinition(flag, theme)}`,
+    ...(flag.archivedAt === null ? [] : ["Nobody is served it: SDKs answer with the caller's default."]),
     ...environments.map((shown) => renderEnvironment(shown, Object.keys(flag.variants), theme)),
   ].join("\n\n");
 }
