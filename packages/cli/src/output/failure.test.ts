@@ -29,6 +29,16 @@ describe("an error", () => {
     expect(lines[1]).toBe("  /rules/0: Bad. Very bad.  /rules/1: Bad. Very bad.  /rules/2: Bad. Very bad.  and 6 more");
   });
 
+  it("does not say twice what the detail says already, only where", () => {
+    const errors = [
+      { path: "/item", message: "The configuration has version 13." },
+      { path: "", message: "Too long." },
+    ];
+    expect(renderFailure(refusal({ ...problem, errors }).report, PLAIN).split("\n")[1]).toBe(
+      "  at /item  /: Too long.",
+    );
+  });
+
   it("prefers the server's remedy, and does without one for a code it does not know", () => {
     expect(refusal({ ...problem, remedy: "Do this." }).report.remedy).toBe("Do this.");
     expect(refusal({ ...problem, code: "from_the_future" }).report.remedy).toBeUndefined();
