@@ -10,12 +10,13 @@ import {
   waitQuery,
 } from "@bunting/contracts";
 import { FLAG_CHANGE } from "../http/examples.ts";
-import { type Carried, carryOut, positionHeader, positionOf } from "../http/mutation.ts";
+import { carryOut, positionHeader, positionOf } from "../http/mutation.ts";
 import { inEnvironment, ofFlagInEnvironment } from "../http/parameters.ts";
 import { type Reply, type RouteRequest, type Router, STORAGE_ERRORS } from "../http/route.ts";
 import type { Accepted, Command } from "../ledger/command.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Delivery } from "../receipts/delivery.ts";
+import { receiptOfChange } from "../receipts/receipt-of-change.ts";
 
 const tag = "kill switch";
 
@@ -36,7 +37,10 @@ const shown = {
 export function killRoutes(router: Router, { ledger, delivery }: Deps): void {
   /** The change is never refused because too many callers wait: it is carried out, and the answer comes without waiting. */
   const carryOutAndWait = async (
-    request: Pick<RouteRequest<unknown, { waitMs?: number | undefined }, unknown>, "actor" | "repeatable" | "query">,
+    request: Pick<
+      RouteRequest<unknown, { waitMs?: number | undefined }, unknown>,
+      "actor" | "repeatable" | "query" | "signal"
+    >,
     command: Extract<Command, { readonly environment: EnvironmentKey }>,
     flagsOf: (accepted: Accepted) => readonly FlagKey[],
   ): Promise<Reply> => {
@@ -46,18 +50,11 @@ export function killRoutes(router: Router, { ledger, delivery }: Deps): void {
       body: { environment, flags: flagsOf(accepted), position: positionOf(accepted.state, environment) },
       headers: positionHeader(accepted, environment),
     }));
-    return withReceipt(carried, environment, request.query.waitMs ?? 0);
-  };
-
-  const withReceipt = async (carried: Carried, environment: EnvironmentKey, waitMs: number): Promise<Reply> => {
     if (!carried.ok) return carried.refused;
     const change = carried.made.body as Omit<FlagChange, "receipt">;
-    const { revision } = change.position;
-    // A repeated answer may be of an earlier epoch, whose revisions are not those of today.
-    const isCurrent = (): boolean => change.position.epoch === ledger.state.epoch;
-    if (waitMs > 0 && isCurrent()) await delivery.waitForReceipt(environment, revision, waitMs);
-    const receipt = isCurrent() ? delivery.receipt(environment, revision) : undefined;
-    return { ...carried.made, body: { ...change, receipt: receipt ?? null } };
+    const wait = { waitMs: request.query.waitMs ?? 0, signal: request.signal };
+    const receipt = await receiptOfChange({ environment, ...change.position }, wait, { ledger, delivery });
+    return { ...carried.made, body: { ...change, receipt } };
   };
 
   router.addInEnvironment(

@@ -7,8 +7,16 @@ export type KnownInstance = Omit<Instance, "overridden">;
 export interface Delivery {
   /** Undefined if it is no longer kept, or the revision does not exist. */
   receipt(environment: EnvironmentKey, revision: number): Receipt | undefined;
-  /** Resolves when everyone connected at the commit has applied it, at the latest after `waitMs`, at once while too many wait. */
-  waitForReceipt(environment: EnvironmentKey, revision: number, waitMs: number): Promise<Receipt | undefined>;
+  /**
+   * Resolves when everyone connected at the commit has applied it, at the latest after `waitMs` or when `signal` is aborted, at
+   * once while too many wait.
+   */
+  waitForReceipt(
+    environment: EnvironmentKey,
+    revision: number,
+    waitMs: number,
+    signal?: AbortSignal,
+  ): Promise<Receipt | undefined>;
   instances(environment: EnvironmentKey): readonly KnownInstance[];
   connectedCount(environment: EnvironmentKey): number;
 }

@@ -38,10 +38,10 @@ export function receiptRoutes(router: Router, { delivery, telemetry }: ReceiptSl
       success: { status: 200, description: "The receipt.", schema: receiptSchema, example: RECEIPT },
       errors: ["receipt_expired"],
     },
-    async ({ environment, params: { revision }, query }) => {
+    async ({ environment, params: { revision }, query, signal }) => {
       const waitMs = query.waitMs ?? 0;
       if (waitMs > 0 && delivery.receipt(environment.key, revision)) {
-        await delivery.waitForReceipt(environment.key, revision, waitMs);
+        await delivery.waitForReceipt(environment.key, revision, waitMs, signal);
       }
       const receipt = delivery.receipt(environment.key, revision);
       if (!receipt) return refused("receipt_expired", `There is no receipt of revision ${revision}.`);

@@ -35,6 +35,7 @@ import type { State, StoredRollout } from "../ledger/state.ts";
 import { toInstant } from "../platform/instant.ts";
 import type { Clock } from "../ports.ts";
 import type { Delivery } from "../receipts/delivery.ts";
+import { receiptOfChange, type Wait } from "../receipts/receipt-of-change.ts";
 import { DECISION, DECISION_DOCUMENT, ROLLOUT, ROLLOUT_CHANGE, ROLLOUT_REPORT } from "./examples.ts";
 import { reportOf, withoutInputs } from "./report.ts";
 import { reportMarkdown } from "./report-markdown.ts";
@@ -378,7 +379,7 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
           ifVersion: expectedVersion(request.ifMatch),
         } as const;
         const carried = carryOut(ledger, request, ordered, (accepted) => made(accepted, id));
-        return withReceipt(carried, environment, request.query.waitMs ?? 0);
+        return withReceipt(carried, environment, { waitMs: request.query.waitMs ?? 0, signal: request.signal });
       },
     );
   }
@@ -454,19 +455,14 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
     return { status: 200, body, headers: { ETag: etag(version), ...positionHeader(accepted, environment) } };
   }
 
-  async function withReceipt(carried: Carried, environment: EnvironmentKey, waitMs: number): Promise<Reply> {
+  async function withReceipt(carried: Carried, environment: EnvironmentKey, wait: Wait): Promise<Reply> {
     if (!carried.ok) return carried.refused;
     const change = carried.made.body as Omit<RolloutChange, "receipt">;
     const revision = change.decision?.revision ?? null;
-    // A repeated answer may be of an earlier epoch, whose revisions are not those of today.
-    if (revision === null || change.position.epoch !== ledger.state.epoch) {
-      return { ...carried.made, body: { ...change, receipt: null } };
-    }
-    const receipt =
-      waitMs > 0
-        ? await delivery.waitForReceipt(environment, revision, waitMs)
-        : delivery.receipt(environment, revision);
-    return { ...carried.made, body: { ...change, receipt: receipt ?? null } };
+    if (revision === null) return { ...carried.made, body: { ...change, receipt: null } };
+    const { epoch } = change.position;
+    const receipt = await receiptOfChange({ environment, epoch, revision }, wait, { ledger, delivery });
+    return { ...carried.made, body: { ...change, receipt } };
   }
 }
 
