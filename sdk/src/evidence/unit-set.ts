@@ -7,12 +7,14 @@ export const UNCHECKED = 2;
 export const UNIT_LIMIT = 4_096;
 
 const LEAST_SLOTS = 64;
-const MOST_SLOTS = 2 * UNIT_LIMIT;
+/** A quarter full: looks at units that are not there end soonest, and from the limit on that is most of them. */
+const SLOTS_PER_UNIT = 4;
+const MOST_SLOTS = SLOTS_PER_UNIT * UNIT_LIMIT;
 
 /**
- * The units seen in an interval, as 32-bit hashes in open addressing: at most half full, so that a look is one or two slots,
+ * The units seen in an interval, as 32-bit hashes in open addressing: at most a quarter full, so that a look is one slot, seldom two,
  * and never above {@link UNIT_LIMIT}, so that memory has a bound whatever the traffic. Adding allocates nothing but when the
- * table doubles, which it does seven times at most.
+ * table doubles, which it does eight times at most.
  */
 export class UnitSet {
   private slots = new Int32Array(LEAST_SLOTS);
@@ -29,7 +31,7 @@ export class UnitSet {
     if (this.count === UNIT_LIMIT) return UNCHECKED;
     this.slots[index] = stored;
     this.count += 1;
-    if (this.count * 2 > this.slots.length && this.slots.length < MOST_SLOTS) this.grow();
+    if (this.count * SLOTS_PER_UNIT > this.slots.length && this.slots.length < MOST_SLOTS) this.grow();
     return FIRST;
   }
 
