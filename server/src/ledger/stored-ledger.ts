@@ -6,7 +6,7 @@ import { fromInstant, toInstant } from "../platform/instant.ts";
 import type { Cancel, Clock, Logger, Random, Scheduler } from "../ports.ts";
 import { ENTRY_FORMAT } from "../ruleset/entry.ts";
 import type { Ballast } from "../store/ballast.ts";
-import { type StoredLedger as Loaded, StorageError, type Store, type Transaction } from "../store/store.ts";
+import { type Loaded, StorageError, type Store, type Transaction } from "../store/store.ts";
 import { permits, scopeOf } from "../tokens/permission.ts";
 import { base62, createTokenText } from "../tokens/secret.ts";
 import type { WebhookFacts } from "../webhooks/commands.ts";

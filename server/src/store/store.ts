@@ -27,7 +27,7 @@ import type { Outbox } from "../webhooks/delivery.ts";
  */
 export interface Store {
   /** Everything, verified. Throws {@link StorageError} `damaged` and names the first place. */
-  load(): StoredLedger;
+  load(): Loaded;
   commit(transaction: Transaction): void;
   /** The answer kept for this request, however old. */
   findResponse(token: string, key: string): KeptResponse | undefined;
@@ -52,7 +52,7 @@ export interface Store {
 }
 
 /** What a store holds when it is opened. */
-export interface StoredLedger {
+export interface Loaded {
   readonly state: State;
   /** Oldest first, without a hole, up to the environment's revision. */
   readonly changes: ReadonlyMap<EnvironmentKey, readonly Commit[]>;

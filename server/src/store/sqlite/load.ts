@@ -23,7 +23,7 @@ import { toInstant } from "../../platform/instant.ts";
 import { liveRolloutsOf } from "../../rollouts/rollout.ts";
 import { compileFlag, compileSegment, ENTRY_FORMAT, entryBytes } from "../../ruleset/entry.ts";
 import type { StoredWebhook } from "../../webhooks/stored-webhook.ts";
-import { StorageError, type StoredLedger } from "../store.ts";
+import { type Loaded, StorageError } from "../store.ts";
 import * as documents from "./documents.ts";
 import type { Meta } from "./meta.ts";
 import type { Queries } from "./queries.ts";
@@ -33,7 +33,7 @@ import { addToDigest, rowChecksum, sameChecksum } from "./row-checksum.ts";
  * Reads everything and checks it three times over: each row against its checksum (changed bits), all documents against the
  * digest (lost pages, vanished rows), and each environment's compiled ruleset against its stored checksum.
  */
-export function loadLedger(queries: Queries, meta: Meta): StoredLedger {
+export function loadLedger(queries: Queries, meta: Meta): Loaded {
   const { build } = queries;
   const reader = new RowReader();
 
@@ -189,7 +189,7 @@ function checkAuditHead(queries: Queries, meta: Meta): void {
   }
 }
 
-function loadChanges(queries: Queries, reader: RowReader, state: State): StoredLedger["changes"] {
+function loadChanges(queries: Queries, reader: RowReader, state: State): Loaded["changes"] {
   const changes = new Map<EnvironmentKey, Commit[]>([...state.environments.keys()].map((key) => [key, []]));
   const rows = queries.build.selectFrom("change").selectAll().orderBy("environment").orderBy("revision");
   for (const row of queries.each(rows)) {

@@ -4,7 +4,7 @@ import { sql } from "kysely";
 import { isIntact } from "../../audit/chain.ts";
 import type { Edit } from "../../ledger/decision.ts";
 import type { AuditFilter, BackupContents, DecisionFilter } from "../../ledger/ledger.ts";
-import { type KeptResponse, StorageError, type Store, type StoredLedger, type Transaction } from "../store.ts";
+import { type KeptResponse, type Loaded, StorageError, type Store, type Transaction } from "../store.ts";
 import { backUp } from "./back-up.ts";
 import * as documents from "./documents.ts";
 import { guard } from "./guard.ts";
@@ -35,7 +35,7 @@ export class SqliteStore implements Store {
     this.#meta = requireMeta(database);
   }
 
-  load(): StoredLedger {
+  load(): Loaded {
     return guard(() => loadLedger(this.#queries, this.#meta));
   }
 
