@@ -10,6 +10,10 @@ export const EXIT_CODES = {
 
 export type ExitCode = (typeof EXIT_CODES)[keyof typeof EXIT_CODES];
 
+/** What a shell says of a process that Ctrl-C ended. No command ends so by itself. */
+export const INTERRUPTED = 130;
+export const INTERRUPTED_MEANING = "interrupted by Ctrl-C; whatever was sent before stays done";
+
 /** As the help and the reference say it. */
 export const EXIT_CODE_MEANINGS: Readonly<Record<ExitCode, string>> = {
   0: "done",

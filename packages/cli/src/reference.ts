@@ -1,6 +1,7 @@
 import type { Argument, Command, Option } from "commander";
 import { EXAMPLES } from "./examples.ts";
-import { EXIT_CODE_MEANINGS } from "./exit-code.ts";
+import { EXIT_CODE_MEANINGS, INTERRUPTED, INTERRUPTED_MEANING } from "./exit-code.ts";
+import { summaryOf } from "./summary.ts";
 
 const ROLLOUT_CHANGE = "`RolloutChange`; with `--wait`, its `receipt` is the last one seen";
 
@@ -98,7 +99,7 @@ export function renderReference(program: Command): string {
     "| code | means |",
     "|---|---|",
     ...Object.entries(EXIT_CODE_MEANINGS).map(([code, meaning]) => `| ${code} | ${escapeCell(meaning)} |`),
-    "| 130 | interrupted by Ctrl-C; whatever was sent before stays done |",
+    `| ${INTERRUPTED} | ${INTERRUPTED_MEANING} |`,
     "",
     ...commands.flatMap(renderCommand),
   ].join("\n");
@@ -159,10 +160,6 @@ function meaningOf({ description, argChoices, defaultValue, mandatory }: Option)
 function argumentWord(argument: Argument): string {
   const name = `${argument.name()}${argument.variadic ? "..." : ""}`;
   return argument.required ? `<${name}>` : `[${name}]`;
-}
-
-function summaryOf(command: Command): string {
-  return command.summary() || command.description();
 }
 
 function escapeCell(text: string): string {

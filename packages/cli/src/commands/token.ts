@@ -147,6 +147,7 @@ function scopeOf({ environments }: Token): string {
 /** A whole token here would be a secret in the shell's history. */
 function parseTokenId(text: string): string {
   if (text.startsWith("bnt_")) throw new InvalidArgumentError("Give the id of the token, never the token itself.");
-  if (!/^[0-9A-Za-z]{1,32}$/.test(text)) throw new InvalidArgumentError("`bunting token list` shows the ids.");
+  if (!/^[0-9A-Za-z]{12}$/.test(text))
+    throw new InvalidArgumentError("Give its id, 12 letters and digits: `bunting token list` shows the ids.");
   return text;
 }
