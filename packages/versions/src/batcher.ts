@@ -39,7 +39,7 @@ export interface BatcherHost {
   readonly clock: Clock;
   readonly evidence: Evidence;
   /** Brings entities without a version to one that works. */
-  rescue(failed: VersionEntry | null): Promise<void>;
+  rescue(): Promise<void>;
 }
 
 /** Has batches processed: one message per version, and again for whoever was with a version that broke at it. */
@@ -59,7 +59,7 @@ export class Batcher {
     let processedCount = 0;
     // What is to be done: places of the batch. Each round that is not the last takes a version out of service.
     let todo: readonly number[] = entities.map((_, index) => index);
-    if (entities.some(({ owner }) => owner === null)) await this.host.rescue(null);
+    if (entities.some(({ owner }) => owner === null)) await this.host.rescue();
     for (let round = 0; todo.length > 0; round += 1) {
       const parts = this.send(batch, todo, round);
       const answers = await Promise.all(parts.map(async (part) => ({ part, asked: await part.asked })));
@@ -78,9 +78,9 @@ export class Batcher {
         if (asked.ok) continue;
         this.report(part, () => true);
         this.host.fleet.broke(part.entry, asked.failure);
-        await this.host.rescue(part.entry);
         todo = [...todo, ...part.places];
       }
+      if (todo.length > 0) await this.host.rescue();
     }
     for (const [place, { name }] of entities.entries()) if (isDone[place] === 0) failed.add(name);
     return { processedCount, failed: [...failed], columns: assembly.result, byVersion };

@@ -52,6 +52,7 @@ export function createVersionedModuleOn<Input = unknown>(
   const loaded = (): readonly string[] =>
     [...fleet.entries.values()].filter(({ life }) => hasThread(life)).map(({ name }) => name);
   return {
+    warm: () => fleet.warm(),
     async loadModuleVersion(version, url) {
       if (url !== undefined) fleet.declare(version, String(url));
       await runner.load(version);

@@ -1,3 +1,4 @@
+import type { Entity } from "./entity.ts";
 import { type Failure, VersionError } from "./errors.ts";
 import { type Candidate, fallbacks } from "./lifecycle/fallback.ts";
 import { mayRestart } from "./lifecycle/restart.ts";
@@ -9,6 +10,17 @@ import type { UnloadReport } from "./types.ts";
 import { VersionEntry } from "./version-entry.ts";
 import { VersionThread } from "./version-thread.ts";
 
+/** A version that broke, and what it took with it. */
+export interface Incident {
+  readonly entry: VersionEntry;
+  readonly failure: Failure;
+  readonly entities: readonly Entity[];
+  /** The most batches that any of them had been through since its state was kept. */
+  readonly lostBatchCount: number;
+  /** When it had last answered, monotonic ms. */
+  readonly lastAnswerAt: number | null;
+}
+
 /** All declared versions and their threads. Performs the lives that lifecycle/version-life.ts decides. */
 export class Fleet {
   readonly entries = new Map<string, VersionEntry>();
@@ -17,6 +29,7 @@ export class Fleet {
   private readonly options: ResolvedOptions;
   private readonly listeners: Listeners;
   private readonly threads: Threads;
+  private incidents: Incident[] = [];
   /** A thread has ended although nobody asked it anything. */
   onEnded: (entry: VersionEntry, failure: Failure) => void = () => {};
 
@@ -92,12 +105,22 @@ export class Fleet {
   broke(entry: VersionEntry, failure: Failure): void {
     if (!hasThread(entry.life)) return;
     this.step(entry, { type: "broke", failure });
+    const { members: entities, lastAnswerAt } = entry;
+    const lostBatchCount = entities.reduce((most, entity) => Math.max(most, entry.unsavedBatches(entity)), 0);
+    this.incidents.push({ entry, failure, entities, lostBatchCount, lastAnswerAt });
     this.listeners.tell("failure", { version: entry.name, ...failure });
     for (const other of this.entries.values()) {
-      for (const entity of [...other.members]) entity.happened({ type: "lost", version: entry.name });
+      for (const entity of other.members) entity.happened({ type: "lost", version: entry.name });
     }
     entry.members = [];
     void this.end(entry, "failed");
+  }
+
+  /** What broke since this was last asked. */
+  takeIncidents(): readonly Incident[] {
+    const taken = this.incidents;
+    this.incidents = [];
+    return taken;
   }
 
   /** Takes a version out that works and does its work badly. It keeps its thread until it is empty. */
@@ -117,6 +140,10 @@ export class Fleet {
     if (entry.members.length > 0 || (name !== "retiring" && name !== "condemned")) return null;
     this.step(entry, { type: "emptied" });
     return await this.end(entry, cause);
+  }
+
+  warm(): Promise<void> {
+    return this.threads.warm();
   }
 
   async close(): Promise<void> {

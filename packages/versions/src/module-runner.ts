@@ -73,7 +73,7 @@ export class ModuleRunner {
       options,
       clock,
       evidence: this.evidence,
-      rescue: (failed) => this.rescue(failed),
+      rescue: () => this.rescue(),
     });
     this.fleet.onEnded = (entry, failure) => void this.turn(() => this.emergency(entry, failure)).catch(ignore);
     this.stopListening = this.source.onChange(() => this.splitChanged());
@@ -88,7 +88,7 @@ export class ModuleRunner {
     const failure = await this.fleet.load(entry);
     if (failure !== null) throw new VersionError(failure.code, `Cannot load "${version}": ${failure.message}`);
     for (const entity of this.population.all()) entity.refusedBy.delete(version);
-    await this.turn(() => this.rescue(null));
+    await this.turn(() => this.rescue());
     this.planMoves();
   }
 
@@ -164,11 +164,12 @@ export class ModuleRunner {
     const cold = [source, target].find(({ name }) => !this.fleet.isReady(name));
     if (cold !== undefined) throw new VersionError("version_not_loaded", `"${cold.name}" is not loaded.`);
     const startedAt = this.platform.clock.monotonic();
+    if (source === target) throw new VersionError("migration_refused", `"${from}" has its own state already.`);
     const moved = await this.turn(async () => {
       const slice: Slice = { from: source, to: target, entities: [...source.members], kind: "advance" };
       const done = await this.mover.moveTogether(slice);
       if (done.refusedCount > 0) {
-        await this.rescue(null);
+        await this.rescue();
         throw new VersionError("migration_refused", `Nothing went from "${from}" to "${to}": ${done.refusal}`);
       }
       this.redirects.set(from, to);
@@ -194,7 +195,7 @@ export class ModuleRunner {
       this.redirects.delete(version);
       const before = this.population.all().filter(({ owner }) => owner !== version);
       for (const entity of before) entity.refusedBy.delete(version);
-      await this.rescue(null);
+      await this.rescue();
       for (const [owner, entities] of groupBy(before, ({ owner: at }) => at)) {
         const from = owner === null ? undefined : this.fleet.entries.get(owner);
         if (from !== undefined && from !== target)
@@ -223,13 +224,16 @@ export class ModuleRunner {
       if (taken !== undefined) throw new VersionError("entity_exists", `There is an entity "${taken}" already.`);
       const entities = kept.map(({ entity, state }) => this.population.add(entity, { version: stateOf, state }));
       this.population.routeBy(this.source, false);
-      await this.rescue(null);
+      await this.rescue();
       const homeless = entities.filter(({ owner }) => owner === null);
       if (homeless.length > 0) {
         await this.forget(entities);
+        const reason = [...this.fleet.entries.values()].map(({ name, life }) =>
+          "failure" in life ? ` ${name}: ${life.failure.message}` : "",
+        );
         throw new VersionError(
           "migration_refused",
-          `No version takes "${homeless[0]?.name}" with a state of "${stateOf}".`,
+          `No version takes "${homeless[0]?.name}" with a state of "${stateOf}".${reason.join("")}`,
         );
       }
       this.planMoves();
@@ -399,7 +403,7 @@ export class ModuleRunner {
     }
     const source = this.fleet.get(from);
     await this.mover.move({ from: source, to: this.fleet.get(to), entities: slice, kind: this.kindOf(source) });
-    await this.rescue(null);
+    await this.rescue();
   }
 
   private isDue(entity: Entity): boolean {
@@ -420,7 +424,7 @@ export class ModuleRunner {
       const moved = await this.mover.move({ ...slice, entities: entities.slice(start, start + moveSlice) });
       tally.savedCount += moved.savedCount;
       tally.pauseMs = Math.max(tally.pauseMs, moved.pauseMs);
-      await this.rescue(null);
+      await this.rescue();
     }
   }
 
@@ -463,22 +467,19 @@ export class ModuleRunner {
 
   private async emergency(entry: VersionEntry, failure: Failure): Promise<void> {
     this.fleet.broke(entry, failure);
-    await this.rescue(entry);
+    await this.rescue();
   }
 
   /**
    * Brings whoever has no version to one that works: the one it is meant for, the one it was with before, the others; and where
    * there is none, a broken one is started again. Who is refused everywhere stays here, with its state, until that changes.
-   *
-   * @param failed The version that has just broken, if one has: then this is a rollback, and is told as one.
+   * For each version that broke, that was a rollback, and is told as one.
    */
-  private async rescue(failed: VersionEntry | null): Promise<void> {
+  private async rescue(): Promise<void> {
     const { clock } = this.platform;
-    const tally: Tally = { startedAt: clock.monotonic(), savedCount: 0, pauseMs: 0 };
-    const stranded = this.stranded();
-    if (stranded.length === 0 && failed === null) return;
-    const lostBatchCount =
-      failed === null ? 0 : Math.max(0, ...stranded.slice(0, 1_000).map((one) => failed.unsavedBatches(one)));
+    const startedAt = clock.monotonic();
+    const incidents = [...this.fleet.takeIncidents()];
+    let savedCount = 0;
     for (;;) {
       const waiting = this.stranded();
       const groups = groupBy(waiting, (entity) => this.targetOf(entity));
@@ -491,22 +492,18 @@ export class ModuleRunner {
       }
       const to = this.fleet.get(target);
       if (!this.fleet.isReady(target) && (await this.fleet.load(to)) !== null) continue;
-      const { savedCount } = await this.mover.restore(to, entities);
-      tally.savedCount += savedCount;
+      const restored = await this.mover.restore(to, entities);
+      savedCount += restored.savedCount;
+      incidents.push(...this.fleet.takeIncidents());
     }
-    if (failed === null || failed.life.name === "ready" || !("failure" in failed.life)) {
-      if (failed !== null) this.evidence.flush();
-      return;
-    }
+    if (incidents.length === 0) return;
     this.evidence.flush();
-    tally.pauseMs = clock.monotonic() - (failed.lastAnswerAt ?? tally.startedAt);
-    const { failure } = failed.life;
-    if (stranded.length === 0) return;
-    const report = this.reportOf(
-      { from: failed.name, entities: stranded, failure, lostBatchCount, message: failure.message },
-      tally,
-    );
-    this.listeners.tell("rollback", report);
+    for (const { entry, failure, entities, lostBatchCount, lastAnswerAt } of incidents) {
+      if (entities.length === 0) continue;
+      const tally: Tally = { startedAt, savedCount, pauseMs: clock.monotonic() - (lastAnswerAt ?? startedAt) };
+      const what = { from: entry.name, entities, failure, lostBatchCount, message: failure.message };
+      this.listeners.tell("rollback", this.reportOf(what, tally));
+    }
   }
 
   private stranded(): readonly Entity[] {
@@ -543,17 +540,20 @@ export class ModuleRunner {
   }
 
   private async forget(entities: readonly Entity[]): Promise<void> {
-    for (const [owner, those] of groupBy(entities, (entity) => entity.owner)) {
-      for (const entity of those) this.population.remove(entity);
-      const entry = owner === null ? undefined : this.fleet.entries.get(owner);
-      if (entry === undefined) continue;
-      for (const entity of those) entry.leave(entity);
+    const groups = groupBy(entities, ({ owner }) => (owner === null ? undefined : this.fleet.entries.get(owner)));
+    const farewells = [...groups].map(([entry, those]) => ({ entry, those, thread: entry?.thread ?? null }));
+    // All at once here, so that whatever breaks while they are told, nobody comes back.
+    for (const { entry, those } of farewells) {
+      for (const entity of those) {
+        this.population.remove(entity);
+        entry?.leave(entity);
+      }
+    }
+    for (const { entry, those, thread } of farewells) {
+      if (entry === undefined || thread === null || entry.thread !== thread) continue;
       const names = those.map(({ name }) => name);
-      const asked = await entry.thread?.ask<"release">(
-        { type: "release", entities: names },
-        this.options.limits.deadlineMs,
-      );
-      if (asked?.ok === false) await this.emergency(entry, asked.failure);
+      const asked = await thread.ask<"release">({ type: "release", entities: names }, this.options.limits.deadlineMs);
+      if (!asked.ok) await this.emergency(entry, asked.failure);
     }
   }
 

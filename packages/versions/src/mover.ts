@@ -45,13 +45,19 @@ export class Mover {
    * one told to forget it. If the new one breaks, nothing has happened to them; if the old one does, the states are in hand.
    */
   async move(slice: Slice): Promise<Moved> {
-    const { from, to, entities, kind } = slice;
+    const { from, to, kind } = slice;
     const startedAt = this.clock.monotonic();
+    // Who was planned to move may have been rescued to somewhere else in the meantime.
+    const entities = slice.entities.filter(({ move }) => move.name === "resident" && move.at === from.name);
+    if (entities.length === 0) return nothing(0);
     for (const entity of entities) entity.happened({ type: "depart", to: to.name });
     const drained = await this.ask(from, (thread, deadlineMs) =>
       thread.ask<"drain">({ type: "drain", entities: entities.map(({ name }) => name) }, deadlineMs),
     );
-    if (drained === undefined) return nothing(entities.length);
+    if (drained === undefined) {
+      for (const entity of entities) entity.happened({ type: "refused" });
+      return nothing(entities.length);
+    }
     const states = new Map(drained.states.map(({ entity, state }) => [entity, state]));
     for (const entity of entities) entity.happened({ type: "drained" });
     for (const entity of entities) {
@@ -59,9 +65,10 @@ export class Mover {
       entity.joinedAt = from.batchCount;
     }
 
+    const { thread } = to;
     const adopted = await this.adopt(to, from.name, drained);
     const back = kind === "return" ? await this.adoptSaved(to, refusedOf(adopted, entities)) : [];
-    const moved = this.acknowledge(to, entities, [...adopted, ...back]);
+    const moved = this.acknowledge(to, entities, to.thread === thread ? [...adopted, ...back] : []);
     for (const entity of moved) entity.saved.set(from.name, states.get(entity.name));
     const refusal = reasonOf(adopted, to);
     const pauseMs = this.clock.monotonic() - startedAt;
@@ -103,6 +110,7 @@ export class Mover {
   /** Restores stranded entities from what is kept of them. */
   async restore(to: VersionEntry, entities: readonly Entity[]): Promise<{ readonly savedCount: number }> {
     for (const entity of entities) entity.happened({ type: "rescue", to: to.name });
+    const { thread } = to;
     const adopted: Adopted[number][] = [];
     for (const [version, group] of groupBy(entities, ({ backup }) => backup.version)) {
       const states = group.map(({ name, backup }): Stated => ({ entity: name, state: backup.state }));
@@ -110,7 +118,8 @@ export class Mover {
     }
     const back = await this.adoptSaved(to, refusedOf(adopted, entities));
     for (const { saved, backup } of entities) saved.set(backup.version, backup.state);
-    this.acknowledge(to, entities, [...adopted, ...back]);
+    // What a version took that broke before it had taken all is gone with it.
+    this.acknowledge(to, entities, to.thread === thread ? [...adopted, ...back] : []);
     return { savedCount: back.filter((one) => one.kind === "adopted").length };
   }
 
@@ -171,12 +180,7 @@ export class Mover {
     from: string,
     { states, sums }: { readonly states: readonly Stated[]; readonly sums: readonly number[] },
   ): Promise<readonly Adopted[number][]> {
-    const declared = new Map(
-      [...this.fleet.entries.values()].flatMap(({ name, migratesFrom }) =>
-        migratesFrom === undefined ? [] : [[name, migratesFrom] as const],
-      ),
-    );
-    const path = migrationPath(from, to.name, declared);
+    const path = await this.pathTo(to, from);
     if (path === null) {
       const message = `No migration leads from ${from} to ${to.name}.`;
       return states.map(({ entity }) => ({ entity, kind: "refused", message }));
@@ -206,6 +210,24 @@ export class Mover {
             thread.ask<"adopt">({ type: "adopt", from: source, states: last, sums: expected }, deadlineMs),
           );
     return [...refused, ...(adopted ?? [])];
+  }
+
+  /** What a version takes is known once it was loaded; where no way is known, those are loaded that were not yet. */
+  private async pathTo(to: VersionEntry, from: string): Promise<readonly string[] | null> {
+    const known = this.path(to, from);
+    if (known !== null) return known;
+    for (const entry of this.fleet.entries.values()) {
+      if (entry.migratesFrom === undefined && this.fleet.isUsable(entry.name)) await this.fleet.load(entry);
+    }
+    return this.path(to, from);
+  }
+
+  private path(to: VersionEntry, from: string): readonly string[] | null {
+    const entries = [...this.fleet.entries.values()];
+    const declared = entries.flatMap(({ name, migratesFrom }) =>
+      migratesFrom === undefined ? [] : [[name, migratesFrom] as const],
+    );
+    return migrationPath(from, to.name, new Map(declared));
   }
 
   private async adoptSaved(to: VersionEntry, entities: readonly Entity[]): Promise<readonly Adopted[number][]> {

@@ -36,6 +36,8 @@ export interface Thread {
 
 export interface Threads {
   start(listener: ThreadListener): Thread;
+  /** Settles when the next thread would start without delay. */
+  warm(): Promise<void>;
   /** Lets go of what is kept ready. Started threads are their owner's affair. */
   close(): Promise<void>;
 }

@@ -129,6 +129,11 @@ export interface ModuleEvents {
 /** Several versions of one module, side by side. Whatever reaches a version's thread returns a promise. */
 export interface VersionedModule<Input = unknown> {
   /**
+   * Settles when a thread is kept ready, so that the next load takes only as long as the version's file. Loads need not wait
+   * for it; it is for those who measure them.
+   */
+  warm(): Promise<void>;
+  /**
    * Starts a thread and loads the version into it. Brings back a version that was out of service, and one that was unloaded.
    *
    * @param url Declares a version that was not, or has its next load take another file.

@@ -41,6 +41,7 @@ function createThreads({ maxHeapMb, urls }: ThreadLimits): Threads {
     return worker;
   };
   let spare: Worker | null = null;
+  let isWarm: Promise<void> = Promise.resolve();
   let isClosed = false;
   const refill = (): void => {
     if (isClosed || spare !== null) return;
@@ -50,6 +51,7 @@ function createThreads({ maxHeapMb, urls }: ThreadLimits): Threads {
       if (spare === fresh) spare = null;
     };
     fresh.once("error", forget).once("exit", forget);
+    isWarm = new Promise((resolve) => fresh.once("message", () => resolve()).once("exit", () => resolve()));
   };
   refill();
   return {
@@ -57,10 +59,15 @@ function createThreads({ maxHeapMb, urls }: ThreadLimits): Threads {
       const worker = spare ?? startWorker();
       spare = null;
       worker.removeAllListeners();
-      // After the listeners: a spare that has ended in the meantime answers nothing, and its deadline tells.
       const thread = new NodeThread(worker, listener, maxHeapMb);
       setImmediate(refill);
       return thread;
+    },
+    async warm() {
+      // Awaited by somebody, so the process may not end over it.
+      spare?.ref();
+      await isWarm;
+      spare?.unref();
     },
     async close() {
       isClosed = true;
@@ -82,7 +89,9 @@ class NodeThread implements Thread {
     this.worker = worker;
     this.listener = listener;
     this.maxHeapMb = maxHeapMb;
-    worker.on("message", (reply: Reply) => this.replied(reply));
+    worker.on("message", (message: Reply | "ready") => {
+      if (message !== "ready") this.replied(message);
+    });
     worker.on("error", (error: NodeJS.ErrnoException) => this.over(failureOf(error)));
     worker.on("messageerror", (error) => this.over({ code: "process_threw", message: error.message }));
     worker.on("exit", (code) => this.over({ code: "exited", message: `The thread ended with exit code ${code}.` }));
@@ -143,19 +152,19 @@ function bootstrapOf(urls: readonly string[]): string {
   const typescript = [main, ...urls].find((url) => /\.[cm]?ts(?:\?|$)/.test(url));
   const run = `import(${JSON.stringify(main)})`;
   if (typescript === undefined) return run;
-  const compiler = resolveFrom([typescript, import.meta.url], "tsx/esm/api");
-  return `import(${JSON.stringify(compiler)}).then((tsx) => { (tsx.register ?? tsx.default.register)(); return ${run}; })`;
+  const compiler = JSON.stringify(compilerFor([typescript, import.meta.url]));
+  return `import(${compiler}).then((tsx) => { tsx.register(); return ${run}; })`;
 }
 
-function resolveFrom(places: readonly string[], specifier: string): string {
+/** tsx as seen from the first place that has it, as a module: what `require.resolve` finds is its CommonJS twin. */
+function compilerFor(places: readonly string[]): string {
   for (const place of places) {
     try {
-      return pathToFileURL(createRequire(fileURLToPath(place)).resolve(specifier)).href;
+      const manifest = createRequire(fileURLToPath(place)).resolve("tsx/package.json");
+      return new URL("dist/esm/api/index.mjs", pathToFileURL(manifest)).href;
     } catch {
       // Looked for from the next place.
     }
   }
-  throw new TypeError(
-    `Cannot load versions in TypeScript: ${specifier} is not installed; install tsx, or compile them.`,
-  );
+  throw new TypeError("Cannot load versions in TypeScript: tsx is not installed. Install it, or compile them.");
 }

@@ -1,5 +1,3 @@
-import { finalise, hashBucketingKey } from "@bunting/engine";
-
 /**
  * A 32-bit checksum of anything that can be cloned between threads: equal for values that are deeply equal, whatever the order
  * of an object's keys or a set's members. It finds accidents and not adversaries: one damaged state in 2^32 goes unnoticed.
@@ -35,11 +33,11 @@ class Walk {
         this.double[0] = value;
         return mix(mix(TAG.number, this.words[0] as number), this.words[1] as number);
       case "string":
-        return mix(TAG.text, hashBucketingKey(value));
+        return mix(TAG.text, ofText(value));
       case "boolean":
         return mix(TAG.truth, value ? 1 : 0);
       case "bigint":
-        return mix(TAG.big, hashBucketingKey(String(value)));
+        return mix(TAG.big, ofText(String(value)));
       case "object":
         return value === null ? mix(TAG.nothing, 0) : this.ofObject(value);
       case "undefined":
@@ -77,7 +75,7 @@ class Walk {
     }
     let sum = 0;
     const entries = Object.entries(value);
-    for (const [key, item] of entries) sum = (sum + mix(hashBucketingKey(key), this.of(item))) | 0;
+    for (const [key, item] of entries) sum = (sum + mix(ofText(key), this.of(item))) | 0;
     return mix(mix(TAG.record, entries.length), sum);
   }
 }
@@ -93,7 +91,28 @@ function ofBytes(bytes: Uint8Array): number {
   return sum;
 }
 
-/** One round of MurmurHash3 (Austin Appleby), finalised, so that order counts and single bits spread. */
+function ofText(text: string): number {
+  let sum = text.length;
+  for (let index = 0; index < text.length; index += 1) sum = Math.imul(sum ^ text.charCodeAt(index), PRIME);
+  return finalise(sum);
+}
+
+/** Order counts, and single bits spread. */
 function mix(sum: number, word: number): number {
-  return finalise((Math.imul(sum, 5) + 0xe6546b64) ^ word);
+  return finalise(Math.imul(sum, PRIME) ^ word);
+}
+
+/** Of FNV-1a for 32 bits (Fowler, Noll, Vo). */
+const PRIME = 0x01000193;
+
+/**
+ * fmix32 of MurmurHash3 (Austin Appleby, public domain). The engine has it too, but brings patterns, versions and addresses
+ * along: every thread would load what none of them uses.
+ */
+function finalise(hash: number): number {
+  let mixed = hash ^ (hash >>> 16);
+  mixed = Math.imul(mixed, 0x85ebca6b);
+  mixed ^= mixed >>> 13;
+  mixed = Math.imul(mixed, 0xc2b2ae35);
+  return mixed ^ (mixed >>> 16);
 }

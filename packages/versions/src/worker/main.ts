@@ -12,6 +12,9 @@ const servant = new Servant({
   },
 });
 
+/** Said once, before anything is asked. */
+parentPort?.postMessage("ready");
+
 let last: Promise<void> = Promise.resolve();
 parentPort?.on("message", (request: Request) => {
   last = last.then(async () => {

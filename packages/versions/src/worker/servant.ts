@@ -17,7 +17,8 @@ export interface Surroundings {
 /** Serves one version in its thread: does what the host asks, and trusts the version with nothing but its own data. */
 export class Servant {
   private readonly around: Surroundings;
-  private readonly roster = new Roster();
+  /** Who is here. */
+  readonly roster = new Roster();
   /** Of entities as they were last seen, so that a change by nobody is noticed. */
   private readonly sums = new Map<string, number>();
   private readonly touched = new Set<string>();
