@@ -21,9 +21,9 @@ const realistic: ErrorSetting = {
   propensityShape: 0.3,
 };
 
-const shareOf = (run: (seed: string) => number | null | undefined): number => {
-  const ends = Array.from({ length: RUNS }, (_, index) => run(`${SEED}/${index}`));
-  return ends.filter((seconds) => typeof seconds === "number").length / RUNS;
+const shareOf = (run: (seed: string) => number | null | undefined, runs = RUNS): number => {
+  const ends = Array.from({ length: runs }, (_, index) => run(`${SEED}/${index}`));
+  return ends.filter((seconds) => typeof seconds === "number").length / runs;
 };
 
 describe(`GA-41 an hour of realistic traffic, ${RUNS} times, seed ${SEED}`, () => {
@@ -43,7 +43,8 @@ describe(`GA-41 an hour of realistic traffic, ${RUNS} times, seed ${SEED}`, () =
 
   it("keeps to that budget where few users with very different luck meet a wide margin", () => {
     const setting: ErrorSetting = { ...realistic, model: "users", shareRate: 0.01, regression: 6 };
-    expect(shareOf((seed) => runProof({ ...setting, margin: 6 }, seed)[0])).toBeLessThanOrEqual(0.05);
+    // 2.7 %, and 5.8 % if the margin multiplied the estimated dispersion alone: twice the runs to tell them apart.
+    expect(shareOf((seed) => runProof({ ...setting, margin: 6 }, seed)[0], 2 * RUNS)).toBeLessThanOrEqual(0.05);
     expect(shareOf((seed) => runProof({ ...setting, regression: 1, margin: 6 }, seed)[0])).toBeGreaterThanOrEqual(0.7);
   });
 });
