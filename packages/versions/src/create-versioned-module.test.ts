@@ -1,0 +1,441 @@
+import { createTestFlags } from "@bunting/sdk/testing";
+import { createFakeTime, createSeededRandom } from "@bunting/testkit";
+import { describe, expect, it } from "vitest";
+import { createVersionedModuleOn } from "./create-versioned-module.ts";
+import * as badStart from "./fixtures/bad-start.ts";
+import type { Counted, CountInput, Fault } from "./fixtures/counting.ts";
+import * as v1 from "./fixtures/counting-v1.ts";
+import * as v2 from "./fixtures/counting-v2.ts";
+import * as v3 from "./fixtures/counting-v3.ts";
+import * as v4 from "./fixtures/counting-v4.ts";
+import * as v5 from "./fixtures/counting-v5.ts";
+import * as empty from "./fixtures/empty.ts";
+import * as incomplete from "./fixtures/incomplete.ts";
+import * as misnamed from "./fixtures/misnamed.ts";
+import * as neverReady from "./fixtures/never-ready.ts";
+import type { VersionedModuleOptions } from "./options.ts";
+import { createSimulatedThreads } from "./simulated-threads.ts";
+import type { ModuleEvents, VersionedModule } from "./types.ts";
+
+/* The public API, with threads that are simulated and time that is. Real threads are in isolation.net.test.ts. */
+
+const FILES = { v1, v2, v3, v4, v5, badStart, empty, incomplete, misnamed, neverReady };
+const ENTITIES = Array.from({ length: 100 }, (_, index) => `player-${index}`);
+
+interface Scene {
+  readonly logic: VersionedModule<CountInput>;
+  readonly told: { readonly [Name in keyof ModuleEvents]: ModuleEvents[Name][] };
+  readonly threads: ReturnType<typeof createSimulatedThreads>;
+  /** Lets time pass until the promise has settled. */
+  done<Result>(work: Promise<Result>): Promise<Result>;
+  pass(ms: number): Promise<void>;
+  counts(): Record<string, number>;
+}
+
+function scene(options: Partial<VersionedModuleOptions> = {}): Scene {
+  const time = createFakeTime();
+  const threads = createSimulatedThreads({ time, random: createSeededRandom(1) }, FILES);
+  const logic = createVersionedModuleOn<CountInput>(threads, {
+    versions: { v1: "v1", v2: "v2", v3: "v3" },
+    ...options,
+  });
+  const told: Scene["told"] = { load: [], unload: [], move: [], failure: [], rollback: [], promote: [], problem: [] };
+  for (const name of Object.keys(told) as (keyof ModuleEvents)[]) {
+    logic.on(name, (event) => (told[name] as unknown[]).push(event));
+  }
+  return {
+    logic,
+    told,
+    threads,
+    async done(work) {
+      const settled = Promise.race([
+        work.then(
+          () => true,
+          () => true,
+        ),
+        Promise.resolve(false),
+      ]);
+      let isOver = await settled;
+      void work.then(
+        () => (isOver = true),
+        () => (isOver = true),
+      );
+      for (let spent = 0; !isOver && spent < 20_000; spent += 1) await time.advanceAsync(1);
+      return await work;
+    },
+    pass: (ms) => time.advanceAsync(ms),
+    counts() {
+      const counts: Record<string, number> = {};
+      for (const entity of logic.entities()) {
+        const at = logic.versionOf(entity) ?? "nowhere";
+        counts[at] = (counts[at] ?? 0) + 1;
+      }
+      return counts;
+    },
+  };
+}
+
+async function populated(
+  options: Partial<VersionedModuleOptions> = {},
+  load: readonly string[] = ["v1", "v2"],
+): Promise<Scene> {
+  const made = scene(options);
+  for (const version of load) await made.done(made.logic.loadModuleVersion(version));
+  const drafts = ENTITIES.map((entity) => ({ entity, state: { count: 0, sum: 0, trail: ["v1"] } }));
+  await made.done(made.logic.addEntities(drafts));
+  return made;
+}
+
+const fault = (version: string, kind: Fault): CountInput => ({ amount: 1, fault: { version, kind } });
+
+describe("loading and unloading", () => {
+  it.each([
+    ["a file that is not there", { v2: "nowhere" }, "load_failed"],
+    ["an initialize that throws", { v2: "badStart" }, "load_failed"],
+    ["a file without createModule", { v2: "empty" }, "bad_exports"],
+    ["a module without its functions", { v2: "incomplete" }, "bad_exports"],
+    ["another version's file", { v2: "misnamed" }, "version_mismatch"],
+    ["an initialize that never ends", { v2: "neverReady" }, "load_timeout"],
+  ])("refuses %s", async (_what, versions, code) => {
+    const { logic, done, told, threads } = scene({ versions: { v1: "v1", ...versions } });
+    await done(logic.loadModuleVersion("v1"));
+    await expect(done(logic.loadModuleVersion("v2"))).rejects.toMatchObject({ code });
+    expect(told.failure).toMatchObject([{ version: "v2", code }]);
+    expect(logic.getLoadedVersions()).toEqual(["v1"]);
+    expect(threads.running).toHaveLength(1);
+  });
+
+  it("knows which versions there are, and takes a new one with its file", async () => {
+    const { logic, done } = scene();
+    await expect(done(logic.loadModuleVersion("v4"))).rejects.toMatchObject({ code: "version_unknown" });
+    await done(logic.loadModuleVersion("v4", "v4"));
+    expect(logic.isVersionLoaded("v4")).toBe(true);
+    expect(() => logic.getVersionMetrics("v9")).toThrow(expect.objectContaining({ code: "version_unknown" }));
+  });
+
+  it("does not unload what is used, unless it is told to, and then brings everybody elsewhere", async () => {
+    const { logic, done, counts, told } = await populated();
+    await done(logic.setTrafficSplit({ v1: 70, v2: 30 }));
+    await expect(done(logic.unloadModuleVersion("v3"))).rejects.toMatchObject({ code: "version_not_loaded" });
+    await expect(done(logic.unloadModuleVersion("v2"))).rejects.toMatchObject({ code: "version_in_use" });
+    await done(logic.unloadModuleVersion("v2", { force: true }));
+    expect(told.unload).toMatchObject([{ version: "v2", cause: "unloaded", freedBytes: 1_000 }]);
+    await done(logic.settled());
+    expect(counts()).toEqual({ v1: 100 });
+    await done(logic.loadModuleVersion("v2"));
+    await done(logic.settled());
+    expect(counts()).toEqual({ v1: 70, v2: 30 });
+  });
+
+  it("patches and configures a version while it runs, or says that it cannot", async () => {
+    const { logic, done } = await populated();
+    await done(logic.applyPatch("v1", "known"));
+    await expect(done(logic.applyPatch("v1", "unknown"))).rejects.toMatchObject({ code: "patch_refused" });
+    await expect(done(logic.updateConfig({}))).rejects.toMatchObject({ code: "patch_refused" });
+  });
+});
+
+describe("the split", () => {
+  it.each([
+    [{ v1: 90 }, "split_invalid"],
+    [{ v1: 110, v2: -10 }, "split_invalid"],
+    [{ v1: 99.9999, v2: 0.0001 }, "split_invalid"],
+    [{ v1: 90, v9: 10 }, "split_invalid"],
+    [{ v1: 90, v3: 10 }, "version_not_loaded"],
+  ])("%j is refused as %s", async (split, code) => {
+    const { logic, done, counts } = await populated();
+    await expect(done(logic.setTrafficSplit(split as Record<string, number>))).rejects.toMatchObject({ code });
+    expect(counts()).toEqual({ v1: 100 });
+  });
+
+  it("moves exactly the difference, and reports it", async () => {
+    const { logic, done, counts, told } = await populated();
+    await done(logic.setTrafficSplit({ v1: 90, v2: 10 }));
+    await done(logic.setTrafficSplit({ v1: 70, v2: 30 }));
+    expect(counts()).toEqual({ v1: 70, v2: 30 });
+    expect(told.move.map(({ from, to, movedCount }) => `${movedCount} ${from} ${to}`)).toEqual([
+      "10 v1 v2",
+      "20 v1 v2",
+    ]);
+    expect(logic.getTrafficSplit()).toEqual({ v1: 70, v2: 30 });
+    expect(logic.getVersionMetrics("v2")).toMatchObject({ trafficPercent: 30, entityCount: 30, life: "ready" });
+  });
+
+  it("pins single entities, and lets go of them", async () => {
+    const { logic, done, counts } = await populated();
+    await done(logic.pinEntity("player-7", "v2"));
+    expect(logic.versionOf("player-7")).toBe("v2");
+    await done(logic.setTrafficSplit({ v1: 100 }));
+    expect(counts()).toEqual({ v1: 99, v2: 1 });
+    await done(logic.pinEntity("player-7", null));
+    expect(counts()).toEqual({ v1: 100 });
+    await expect(done(logic.pinEntity("nobody", "v2"))).rejects.toMatchObject({ code: "entity_unknown" });
+  });
+
+  it("of a flag is followed, its versions loaded when they get a share", async () => {
+    const logicFlag = (fallthrough: string | Record<string, number>) => ({
+      variants: { v1: "v1", v2: "v2", v3: "v3" },
+      fallthrough,
+      pins: { v3: ["player-3"] },
+    });
+    const flags = createTestFlags({ "game-logic": logicFlag("v1") });
+    const { logic, done, counts, pass } = await populated({ flags, flag: "game-logic" }, ["v1"]);
+    await done(logic.settled());
+    await pass(50);
+    expect(counts()).toEqual({ v1: 99, v3: 1 });
+    flags.set("game-logic", logicFlag({ v1: 20, v2: 80 }));
+    await pass(200);
+    await done(logic.settled());
+    expect(counts()).toEqual({ v1: 20, v2: 79, v3: 1 });
+    expect(logic.getTrafficSplit()).toEqual({ v1: 20, v2: 80 });
+    await expect(done(logic.setTrafficSplit({ v1: 100 }))).rejects.toMatchObject({ code: "no_control" });
+    flags.remove("game-logic");
+    await pass(200);
+    await done(logic.settled());
+    expect(counts()).toEqual({ v1: 100 });
+  });
+});
+
+describe("moving state", () => {
+  it("leaves an entity where it was if its migration fails, and the others go", async () => {
+    const { logic, done, counts, told } = await populated();
+    await done(logic.process({ amount: 1 }));
+    await done(logic.process({ amount: -5 }, { entities: ["player-1", "player-2"] }));
+    await done(logic.setTrafficSplit({ v2: 100 }));
+    expect(counts()).toEqual({ v1: 2, v2: 98 });
+    expect(told.move).toMatchObject([{ refusedCount: 2, refusal: expect.stringContaining("makes no sense") }]);
+    const states = await done(logic.getState(["player-1"]));
+    expect(states.get("player-1")).toEqual({ count: 2, sum: -4, trail: ["v1"] });
+  });
+
+  it("goes by way of another version where there is no direct migration", async () => {
+    const { logic, done, counts } = await populated({ versions: { v1: "v1", v2: "v2", v5: "v5" } }, ["v1", "v5"]);
+    await done(logic.setTrafficSplit({ v1: 50, v5: 50 }));
+    expect(counts()).toEqual({ v1: 50, v5: 50 });
+    const states = [...(await done(logic.getState())).values()] as Counted[];
+    expect(states.filter(({ trail }) => trail.join() === "v1,v2,v5")).toHaveLength(50);
+  });
+
+  it("by hand is all or nothing, and the share goes along", async () => {
+    const { logic, done, counts } = await populated();
+    await done(logic.process({ amount: -5 }, { entities: ["player-1"] }));
+    await expect(done(logic.migrateState("v1", "v2"))).rejects.toMatchObject({ code: "migration_refused" });
+    expect(counts()).toEqual({ v1: 100 });
+    await done(logic.process({ amount: 5 }, { entities: ["player-1"] }));
+    expect(await done(logic.migrateState("v1", "v2"))).toMatchObject({ from: "v1", to: "v2", movedCount: 100 });
+    await done(logic.settled());
+    expect(counts()).toEqual({ v2: 100 });
+    expect(logic.getTrafficSplit()).toEqual({ v1: 0, v2: 100 });
+    await expect(done(logic.migrateState("v2", "v3"))).rejects.toMatchObject({ code: "version_not_loaded" });
+  });
+});
+
+describe("rolling back", () => {
+  it("brings everybody back with a migration, and says how long it took", async () => {
+    const { logic, done, counts, told } = await populated();
+    await done(logic.setTrafficSplit({ v1: 20, v2: 80 }));
+    await done(logic.process({ amount: 3 }));
+    const report = await done(logic.rollback("v1", { maxDowntimeMs: 1_000 }));
+    expect(report).toMatchObject({
+      to: { v1: 80 },
+      cause: null,
+      entityCount: 80,
+      isWithinLimit: true,
+      restoredFromSavedCount: 0,
+    });
+    expect(told.rollback).toEqual([report]);
+    expect(counts()).toEqual({ v1: 100 });
+    expect(logic.getTrafficSplit()).toEqual({ v1: 100 });
+    const states = [...(await done(logic.getState())).values()] as Counted[];
+    expect(new Set(states.map(({ sum }) => sum))).toEqual(new Set([3]));
+  });
+
+  it("restores what was saved where there is no migration back, and counts it", async () => {
+    const { logic, done, counts } = await populated({ versions: { v1: "v1", v4: "v4" } }, ["v1", "v4"]);
+    await done(logic.process({ amount: 1 }));
+    await done(logic.setTrafficSplit({ v1: 50, v4: 50 }));
+    await done(logic.process({ amount: 1 }));
+    expect(await done(logic.rollback("v1"))).toMatchObject({ entityCount: 50, restoredFromSavedCount: 50 });
+    expect(counts()).toEqual({ v1: 100 });
+    const states = [...(await done(logic.getState())).values()] as Counted[];
+    expect(states.map(({ sum }) => sum).sort()).toEqual([...Array(50).fill(1), ...Array(50).fill(2)]);
+  });
+
+  it("loads the version if it was collected, and says so if somebody could not come back", async () => {
+    const { logic, done, counts } = await populated({ versions: { v1: "v1", v4: "v4" } }, ["v1", "v4"]);
+    await done(logic.setTrafficSplit({ v4: 100 }));
+    const added = { entity: "late", state: { count: 0, sum: 0, trail: ["v4"] } };
+    await done(logic.addEntities([added], { stateOf: "v4" }));
+    await done(logic.unloadModuleVersion("v1"));
+    await expect(done(logic.rollback("v1"))).rejects.toMatchObject({ code: "rollback_incomplete" });
+    expect(counts()).toEqual({ v1: 100, v4: 1 });
+  });
+});
+
+describe("a version that fails", () => {
+  it("is taken out by the breaker above 5 %, and its entities leave with the state they have", async () => {
+    const { logic, done, counts, told } = await populated();
+    await done(logic.setTrafficSplit({ v1: 50, v2: 50 }));
+    const { failed } = await done(logic.process(fault("v2", "fail_some")));
+    expect(failed).toHaveLength(10);
+    expect(told.failure).toMatchObject([{ version: "v2", code: "error_rate" }]);
+    expect(told.rollback).toMatchObject([{ from: "v2", to: { v1: 50 }, cause: "error_rate", lostBatchCount: 0 }]);
+    expect(counts()).toEqual({ v1: 100 });
+    expect(logic.isVersionLoaded("v2")).toBe(false);
+    const states = [...(await done(logic.getState())).values()] as Counted[];
+    expect(states.filter(({ count }) => count === 1)).toHaveLength(90);
+    await done(logic.loadModuleVersion("v2"));
+    await done(logic.settled());
+    expect(counts()).toEqual({ v1: 50, v2: 50 });
+  });
+
+  it("is started again where it is the only one, but not for ever", async () => {
+    const { logic, done, told, counts } = await populated({ versions: { v1: "v1" }, checkpointEveryMs: 0 }, ["v1"]);
+    await done(logic.process({ amount: 1 }));
+    const { failed } = await done(logic.process(fault("v1", "throw")));
+    expect(failed).toHaveLength(100);
+    expect(told.failure.map(({ code }) => code)).toEqual(Array(4).fill("process_threw"));
+    expect(counts()).toEqual({ nowhere: 100 });
+    await done(logic.loadModuleVersion("v1"));
+    expect(counts()).toEqual({ v1: 100 });
+    const states = [...(await done(logic.getState())).values()] as Counted[];
+    expect(new Set(states.map(({ count }) => count))).toEqual(new Set([1]));
+  });
+
+  it("is evidence for the flag's rollout: an outcome per entity of the batch, charged to the version that had it", async () => {
+    const told: string[] = [];
+    const test = createTestFlags({ logic: { variants: { v1: "v1", v2: "v2" }, fallthrough: { v1: 50, v2: 50 } } });
+    let flushes = 0;
+    const flags = {
+      place: test.place,
+      on: test.on,
+      expose: (_key: string, user: unknown, options?: { served?: string | undefined }) => ({
+        variant: null,
+        value: null,
+        success: () => void told.push(`${options?.served} success ${String(user)}`),
+        error: () => void told.push(`${options?.served} error ${String(user)}`),
+      }),
+      flush: () => Promise.resolve(void (flushes += 1)),
+    };
+    const { logic, done } = await populated({ flags, flag: "logic", limits: { evidencePerBatch: 20 } });
+    await done(logic.settled());
+    await done(logic.process(fault("v2", "throw")));
+    const of = (text: string) => told.filter((one) => one.startsWith(text));
+    expect(of("v2 error")).toHaveLength(20);
+    expect(of("v2 success")).toHaveLength(0);
+    expect(of("v1 success")).toHaveLength(40);
+    expect(flushes).toBeGreaterThan(0);
+  });
+});
+
+describe("automatic collection", () => {
+  it("ends a version that nobody has used for the threshold, and nothing else", async () => {
+    const { logic, done, pass, told, threads } = await populated();
+    logic.enableAutoGC(10);
+    await done(logic.setTrafficSplit({ v2: 100 }));
+    await pass(9_000);
+    expect(logic.getLoadedVersions()).toEqual(["v1", "v2"]);
+    await pass(2_000);
+    expect(told.unload).toMatchObject([{ version: "v1", cause: "collected", freedBytes: 1_000 }]);
+    expect(threads.running).toHaveLength(1);
+    expect(await done(logic.process({ amount: 1 }))).toMatchObject({ processedCount: 100, failed: [] });
+  });
+
+  it("does not while it is disabled", async () => {
+    const { logic, done, pass } = await populated({ unusedThresholdSeconds: 10 });
+    logic.disableAutoGC();
+    await done(logic.setTrafficSplit({ v2: 100 }));
+    await pass(60_000);
+    expect(logic.getLoadedVersions()).toEqual(["v1", "v2"]);
+  });
+});
+
+describe("automatic promotion", () => {
+  it("goes from step to step while the gates pass", async () => {
+    const promotion = { canary: "v2", baseline: "v1", percentages: [10, 100] };
+    const { logic, done, pass, told, counts } = await populated({ promotion });
+    await pass(1_000);
+    expect(counts()).toEqual({ v1: 90, v2: 10 });
+    for (let second = 0; second < 31; second += 1) {
+      await done(logic.process({ amount: 1 }));
+      await pass(1_000);
+    }
+    expect(counts()).toEqual({ v2: 100 });
+    expect(told.promote).toMatchObject([{ split: { v1: 90, v2: 10 } }, { split: { v2: 100 } }]);
+  });
+});
+
+describe("entities and batches", () => {
+  it("come and go", async () => {
+    const { logic, done } = await populated();
+    const state = { count: 0, sum: 0, trail: [] };
+    await expect(done(logic.addEntities([{ entity: "player-1", state }]))).rejects.toMatchObject({
+      code: "entity_exists",
+    });
+    await expect(done(logic.removeEntities(["nobody"]))).rejects.toMatchObject({ code: "entity_unknown" });
+    await expect(
+      done(logic.addEntities([{ entity: "odd", state: { sum: -1, trail: [] } }], { stateOf: "v3" })),
+    ).rejects.toMatchObject({ code: "migration_refused" });
+    expect(logic.entities()).toEqual(ENTITIES);
+    await done(logic.removeEntities(["player-0"]));
+    expect(logic.entities()).toEqual(ENTITIES.slice(1));
+  });
+
+  it("say what is wrong with a batch, before anything is processed", async () => {
+    const { logic, done } = await populated({ limits: { maxQueuedBatches: 2 } });
+    const wrong = Promise.allSettled([
+      logic.process({ amount: 1 }, { columns: { extra: [1] } }),
+      logic.process({ amount: (() => 1) as unknown as number }),
+      logic.process({ amount: 1 }),
+    ]);
+    const codes = ["columns_invalid", "not_cloneable", "queue_full"];
+    expect(await done(wrong)).toMatchObject(codes.map((code) => ({ status: "rejected", reason: { code } })));
+    const states = [...(await done(logic.getState())).values()] as Counted[];
+    expect(new Set(states.map(({ count }) => count))).toEqual(new Set([0]));
+  });
+
+  it("keep their state when a version comes to rest, so that nothing is lost with its thread", async () => {
+    const { logic, done, pass, threads, told } = await populated({ checkpointEveryMs: 500 });
+    await done(logic.process({ amount: 1 }));
+    await pass(1_000);
+    for (const thread of [...threads.running]) if (thread.version === "v1") thread.crash();
+    const states = [...(await done(logic.getState())).values()] as Counted[];
+    expect(new Set(states.map(({ count }) => count))).toEqual(new Set([1]));
+    expect(told.rollback).toMatchObject([{ from: "v1", cause: "exited", lostBatchCount: 0 }]);
+  });
+
+  it("end with the module", async () => {
+    const { logic, done, threads } = await populated();
+    await done(logic.close());
+    expect(threads.running).toEqual([]);
+    await expect(done(logic.process({ amount: 1 }))).rejects.toMatchObject({ code: "closed" });
+  });
+});
+
+describe("two versions side by side", () => {
+  it("are compared", async () => {
+    const { logic, done } = await populated();
+    await done(logic.setTrafficSplit({ v1: 50, v2: 50 }));
+    expect(logic.compareVersions("v2", "v1").processTimePercent).toBeNull();
+    await done(logic.process({ amount: 1 }));
+    expect(logic.compareVersions("v2", "v1")).toMatchObject({
+      version: { processedEntities: 50, batchCount: 1 },
+      baseline: { processedEntities: 50 },
+      errorRateDifference: 0,
+    });
+  });
+});
+
+describe("options", () => {
+  it.each([
+    ["no version", { versions: {} }],
+    ["an unknown option", { version: 1 }],
+    ["an unknown limit", { limits: { maxHeap: 1 } }],
+    ["a limit that is no number", { limits: { maxHeapMb: Number.NaN } }],
+    ["a flag without flags", { flag: "x" }],
+    ["a promotion of an unknown version", { promotion: { canary: "v9", baseline: "v1", percentages: [] } }],
+    ["a control without a flag", { control: {} }],
+  ])("refuse %s", (_what, options) => {
+    expect(() => scene(options as Partial<VersionedModuleOptions>)).toThrow("Cannot create a versioned module");
+  });
+});
