@@ -68,7 +68,11 @@ async function createRollout(session: Session, key: string, given: CreateOptions
   });
   // What the guardrails say in words is in a library that a kill must not wait for.
   const { limitText, namedGuardrails } = await import("@bunting/gating");
-  const limits = namedGuardrails(value.plan).map(({ guardrail }) => limitText(guardrail));
+  const limits = namedGuardrails(value.plan).map(({ id, guardrail }) => ({
+    ...guardrail,
+    id,
+    limit: limitText(guardrail),
+  }));
   output.show(value, (made: RolloutView, theme) =>
     [
       `${theme.paint("good", "✓")} Wrote the plan for ${theme.paint("strong", made.flag)} in ${made.environment}: ${made.plan.canary} against ${made.plan.control}, ${made.id}.`,

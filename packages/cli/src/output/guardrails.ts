@@ -76,12 +76,17 @@ function widthOf(title: string, cells: readonly string[]): number {
   return Math.max(title.length, ...cells.map((cell) => cell.length));
 }
 
-function limitLine({ limit, required, onFail, failingSince }: GuardrailVerdict): string {
+function limitLine({ limit, failingSince, ...guardrail }: GuardrailVerdict): string {
   return [
     limit,
-    required ? CONSEQUENCES[onFail] : "informational",
+    consequenceOf(guardrail),
     ...(failingSince === null ? [] : [`failing since ${formatInstant(failingSince)} UTC`]),
   ].join("; ");
+}
+
+/** What follows when it fails. */
+export function consequenceOf({ required, onFail }: Pick<GuardrailVerdict, "required" | "onFail">): string {
+  return required ? CONSEQUENCES[onFail] : "informational";
 }
 
 const CONSEQUENCES: Readonly<Record<GuardrailVerdict["onFail"], string>> = {

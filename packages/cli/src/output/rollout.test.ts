@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { PLAIN, sampleDecision, sampleRollout } from "../test-world.ts";
-import { decisionLine, renderRollout, rolloutLine } from "./rollout.ts";
+import { decisionLine, renderPlan, renderRollout, rolloutLine } from "./rollout.ts";
 
 const NOW = Date.UTC(2026, 0, 31, 12);
 const render = (differences: object = {}, decisions = [sampleDecision()]): string =>
@@ -71,6 +71,44 @@ describe("a rollout on the screen", () => {
     };
     expect(render(ended)).not.toMatch(/^next|^waits for/m);
     expect(render(ended)).toContain("rolled back");
+  });
+});
+
+describe("a plan", () => {
+  const { plan } = sampleRollout();
+  const fact = (name: string, differences: object, limits: Parameters<typeof renderPlan>[1] = []): string[] =>
+    renderPlan({ ...plan, ...differences }, limits, PLAIN)
+      .split("\n")
+      .filter((line) => line.startsWith(name))
+      .map((line) => line.slice(name.length).trim());
+
+  it.each([
+    [true, "an approval"],
+    [{ signatures: 1, byOthers: false }, "an approval"],
+    [{ signatures: 2, byOthers: true }, "2 approvals"],
+    [{ roles: ["tech-lead", "sre"], signatures: 1, byOthers: true }, "an approval by tech-lead and sre"],
+  ])("says who signs: %j", (approval, words) => {
+    expect(fact("stages", { stages: [{ percent: 10, bakeSeconds: 60, approval }] })).toEqual([
+      `10 % for 1 min, then ${words}`,
+    ]);
+  });
+
+  it("says when it may promote", () => {
+    const window = { timezone: "Europe/Paris", days: ["tue", "wed"], from: "14:00", to: "17:00" };
+    const calendar = { windows: [window], freezes: [{ ...window, days: ["wed"], to: "24:00" }] };
+    expect(fact("only ", calendar)).toEqual(["tue, wed from 14:00 to 17:00 Europe/Paris"]);
+    expect(fact("never", calendar)).toEqual(["wed from 14:00 to 24:00 Europe/Paris"]);
+  });
+
+  it.each([
+    [{ id: "error_rate", limit: "error_rate <= 1 %", required: true, onFail: "rollback" }, "error_rate <= 1 %"],
+    [
+      { id: "hits", limit: "query >= 1", required: true, onFail: "kill", source: "prometheus" },
+      "hits: query >= 1; else the flag is killed",
+    ],
+    [{ id: "cpu", limit: "cpu <= 80", required: false, onFail: "alert" }, "cpu <= 80; informational"],
+  ] as const)("names a query, and what follows if that is no rollback", (limit, words) => {
+    expect(fact("guardrails", {}, [limit])).toEqual([words]);
   });
 });
 

@@ -1,5 +1,15 @@
-import type { ArmCounts, Decision, NextStep, RolloutPlan, RolloutState, RolloutView } from "@bunting/contracts";
-import { renderGuardrails } from "./guardrails.ts";
+import type {
+  Approval,
+  ArmCounts,
+  Decision,
+  GuardrailVerdict,
+  NextStep,
+  RolloutPlan,
+  RolloutState,
+  RolloutView,
+  WeeklyWindow,
+} from "@bunting/contracts";
+import { consequenceOf, renderGuardrails } from "./guardrails.ts";
 import { stageBar } from "./stage-bar.ts";
 import { facts } from "./table.ts";
 import type { Style, Theme } from "./theme.ts";
@@ -98,25 +108,48 @@ export function shareInWords({ percent, plan }: Pick<RolloutView, "percent" | "p
   return `${formatPercent(percent)} of ${plan.canary} against ${plan.control}${where}`;
 }
 
-/** What was planned, in a few lines. `limits` are the guardrails in words. */
-export function renderPlan(plan: RolloutPlan, limits: readonly string[], theme: Theme): string {
+/** A guardrail with its name, and its limits in words. */
+type NamedLimit = Pick<GuardrailVerdict, "id" | "limit" | "required" | "onFail"> & { readonly source?: string };
+
+/** What was planned, in a few lines: all that decides over the traffic, so that whoever planned it sees what is missing. */
+export function renderPlan(plan: RolloutPlan, limits: readonly NamedLimit[], theme: Theme): string {
   const stages = plan.stages.map(
     ({ percent, bakeSeconds, approval }) =>
-      `${formatPercent(percent)} for ${formatSpan(bakeSeconds)}${approval === undefined ? "" : ", then an approval"}`,
+      `${formatPercent(percent)} for ${formatSpan(bakeSeconds)}${approval === undefined ? "" : `, then ${approvalInWords(approval)}`}`,
   );
   return facts(
     [
       ["stages", stages.join("  →  ")],
-      ...limits.map((limit, index): Fact => [index === 0 ? "guardrails" : "", limit]),
+      ...limits.map((limit, index): Fact => [index === 0 ? "guardrails" : "", limitInWords(limit)]),
       ["at least", `${formatCount(plan.minSamples)} outcomes in each arm`],
       ["promotes", plan.autoPromote ? "by itself, on evidence" : "when a person says so, after the evidence"],
       ["rolls back", plan.autoRollback ? "by itself" : "when a person says so"],
       ["false alarms", `at most ${formatRate(plan.falseAlarmBudget)} of attempts`],
+      ...plan.windows.map((window, index): Fact => [index === 0 ? "only" : "", windowInWords(window)]),
+      ...plan.freezes.map((window, index): Fact => [index === 0 ? "never" : "", windowInWords(window)]),
       ["tells", plan.notify.join(", ")],
       ...plan.checklist.map((item): Fact => ["before the start", item]),
     ],
     theme,
   );
+}
+
+function approvalInWords(approval: Approval): string {
+  if (approval === true) return "an approval";
+  const { roles, signatures } = approval;
+  if (roles) return `an approval by ${roles.join(" and ")}`;
+  return signatures === 1 ? "an approval" : `${signatures} approvals`;
+}
+
+/** A query is known by its name alone. A rollback is what the lines below speak of. */
+function limitInWords(guardrail: NamedLimit): string {
+  const name = guardrail.source === undefined ? "" : `${guardrail.id}: `;
+  const rollsBack = guardrail.required && guardrail.onFail === "rollback";
+  return `${name}${guardrail.limit}${rollsBack ? "" : `; ${consequenceOf(guardrail)}`}`;
+}
+
+function windowInWords({ days, from, to, timezone }: WeeklyWindow): string {
+  return `${days.join(", ")} from ${from} to ${to} ${timezone}`;
 }
 
 type Fact = readonly [name: string, value: string | undefined];

@@ -48,7 +48,7 @@ describe("a condition in words", () => {
 });
 
 it.each([
-  [0.04, "0 ms"],
+  [0.04, "0.04 ms"],
   [0.44, "0.4 ms"],
   [9.94, "9.9 ms"],
   [31.4, "31 ms"],

@@ -19,6 +19,7 @@ export function formatBytes(bytes: number): string {
 
 /** Milliseconds a person can compare: `0.4 ms`, `31 ms`, `1,240 ms`. */
 export function formatMs(ms: number): string {
+  if (ms < 0.1) return `${formatFigure(ms)} ms`;
   return `${ms < 10 ? Math.round(ms * 10) / 10 : formatCount(Math.round(ms))} ms`;
 }
 
