@@ -57,3 +57,19 @@ describe("a file that cannot be read or written", () => {
     expect([exitCode, err]).toEqual([2, expect.stringContaining("not a directory")]);
   });
 });
+
+describe("a token that the server does not take", () => {
+  const refused = { type: "t", title: "t", status: 401, detail: "Send …", code: "unauthenticated", requestId: "r" };
+
+  it("is said to be that of its source, at that server", async () => {
+    const { world, err } = createTestWorld({
+      env: { BUNTING_TOKEN: TOKEN },
+      fetch: () => Promise.resolve(Response.json(refused, { status: 401 })),
+    });
+    expect(await run(["flag", "list"], world)).toBe(4);
+    expect(err()).toContain(
+      "✗ unauthenticated  http://127.0.0.1:4242 does not take the token of BUNTING_TOKEN: it is unknown there, expired or revoked.",
+    );
+    expect(err()).not.toContain(TOKEN);
+  });
+});

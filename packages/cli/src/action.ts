@@ -18,7 +18,9 @@ export function createAction(world: World, done: (exitCode: ExitCode) => void): 
       const output = openOutput(options, world);
       try {
         const session = openSession(options, world, output);
-        await perform(session, ...(received as never));
+        await perform(session, ...(received as never)).catch((error: unknown) => {
+          throw unknownToken(error, session.settings) ?? error;
+        });
         done(EXIT_CODES.done);
       } catch (error) {
         const failure =
@@ -28,6 +30,18 @@ export function createAction(world: World, done: (exitCode: ExitCode) => void): 
         done(failure.exitCode);
       }
     };
+}
+
+/** The server speaks of headers; who types a command wants to know which token it was, and which server. */
+function unknownToken(error: unknown, { tokenFrom, url }: Session["settings"]): Failure | undefined {
+  if (!(error instanceof Failure && error.report.code === "unauthenticated")) return undefined;
+  const report = {
+    ...error.report,
+    detail: `${url} does not take the token of ${tokenFrom === "first-run file" ? "the first-run file" : tokenFrom}: it is unknown there, expired or revoked.`,
+    remedy:
+      "Give another by BUNTING_TOKEN or --token-file. `bunting token create` makes one, for who has an admin token.",
+  };
+  return new Failure(error.exitCode, report, { cause: error });
 }
 
 /** A file that was named and cannot be read or written is for the caller to mend, like any wrong argument. */
