@@ -1,0 +1,72 @@
+import path from "node:path";
+import { type Child, startChild } from "@bunting/testkit";
+import { afterEach, describe, expect, it } from "vitest";
+import { ASSERTIONS, metricsFor } from "./metrics.ts";
+
+const children: Child[] = [];
+afterEach(async () => {
+  for (const child of children.splice(0)) await child.end("SIGKILL");
+});
+
+/** Phases last a twentieth, so it ends in seconds. What is measured is held to the limits that it is always held to. */
+const PACE = ["--pace", "0.05"];
+
+describe("three versions of a game's logic side by side, against a real server", () => {
+  it("holds every assertion of the scenario", { timeout: 240_000 }, async () => {
+    const { code, told } = await play(...PACE);
+    expect({ code, told }).toMatchObject({ code: 0 });
+    for (const assertion of ASSERTIONS) expect(told).toContain(`  ✓ ${assertion}: PASS\n`);
+    expect(told).toMatch(/\nResult: PASSED\n$/);
+    expect(told).not.toContain("✗");
+    for (const metric of Object.keys(metricsFor({ unusedSeconds: 0 }))) expect(told).toContain(`  ${metric} `);
+
+    // Pushed, applied and receipted, and exact at each step.
+    for (const shares of [
+      "v1 90 (90.0 %), v2 10 (10.0 %)",
+      "v1 70 (70.0 %), v2 30 (30.0 %)",
+      "v1 50 (50.0 %), v2 50 (50.0 %)",
+      "v1 20 (20.0 %), v2 80 (80.0 %)",
+      "v1 20 (20.0 %), v2 30 (30.0 %), v3 50 (50.0 %)",
+    ]) {
+      expect(told).toContain(`traffic                        ${shares}\n`);
+    }
+    expect(told.match(/revision \d+ applied by 1\/1 instances in [\d.]+ ms/g)).toHaveLength(8);
+    expect(told).toContain("process_threw: Collision detection divided by a distance of zero");
+    expect(told).toContain("100 entities, frames lost: 0");
+  });
+
+  it.each([
+    ["stall", "stalled: No answer"],
+    ["corruption", "state_corrupt: "],
+  ])("survives a %s as well", { timeout: 240_000 }, async (fault, message) => {
+    const { code, told } = await play(...PACE, "--fault", fault);
+    expect({ code, told }).toMatchObject({ code: 0 });
+    expect(told).toContain(message);
+    expect(told).toMatch(/\nResult: PASSED\n$/);
+  });
+
+  it("fails, and says at what, when a version loses data on the way", { timeout: 240_000 }, async () => {
+    const { code, told } = await play(...PACE, "--v2", path.join(import.meta.dirname, "fixtures/forgetful.ts"));
+    expect({ code, told }).toMatchObject({ code: 1 });
+    expect(told).toContain("  ✗ progressive_migration_no_loss: FAIL\n");
+    expect(told).toContain("  ✓ traffic_routing_precise: PASS\n");
+    expect(told).toMatch(/\nResult: FAILED\n$/);
+  });
+
+  it("refuses options that make no sense", async () => {
+    const { code, told } = await play("--fault", "fire");
+    expect(code).toBe(2);
+    expect(told).toContain("--fault is one of exception, stall, corruption, not fire");
+  });
+});
+
+async function play(...args: string[]): Promise<{ code: number | null; told: string }> {
+  const child = await startChild({
+    command: process.execPath,
+    args: ["--conditions=@bunting/source", "--import", "tsx", path.join(import.meta.dirname, "main.ts"), ...args],
+    env: process.env,
+  });
+  children.push(child);
+  const { code } = await child.exited;
+  return { code, told: child.output() };
+}
