@@ -16,7 +16,7 @@ export function createListeners(): Listeners {
       return () => void those.delete(listener);
     },
     tell(name, event) {
-      for (const listener of [...(listeners.get(name) ?? [])]) {
+      for (const listener of listeners.get(name) ?? []) {
         try {
           listener(event as never);
         } catch (error) {

@@ -294,7 +294,7 @@ export class ModuleRunner {
 
   async settled(): Promise<void> {
     for (;;) {
-      await Promise.all([...this.fleet.entries.values()].map(({ loading }) => loading));
+      await Promise.all([...this.fleet.entries.values()].flatMap(({ loading }) => loading ?? []));
       await this.turn(() => Promise.resolve());
       const isLoading = [...this.fleet.entries.values()].some(({ loading }) => loading !== null);
       if (!isLoading && !this.areMovesQueued) return;

@@ -1,4 +1,3 @@
-import type { FakeTime, SeededRandom } from "@bunting/testkit";
 import type { Thread, ThreadListener, Threads, VersionsPlatform } from "./ports.ts";
 import type { Request } from "./worker/protocol.ts";
 import { Servant } from "./worker/servant.ts";
@@ -15,7 +14,7 @@ export interface SimulatedThreads extends VersionsPlatform {
 
 /** Threads without threads: the real servant behind messages that are cloned, take their time, and crash as told. */
 export function createSimulatedThreads(
-  { time, random }: { readonly time: FakeTime; readonly random: SeededRandom },
+  { time, random }: { readonly time: Time; readonly random: { below(limit: number): number } },
   /** What files export, by address: an import would take real time. */
   files: Readonly<Record<string, object>>,
 ): SimulatedThreads {
@@ -42,6 +41,9 @@ export function createSimulatedThreads(
   };
   return world;
 }
+
+/** Time that a test moves. */
+type Time = Pick<VersionsPlatform, "clock" | "scheduler">;
 
 interface Surroundings {
   after(task: () => void): void;

@@ -20,7 +20,7 @@ export interface Batch<Input = unknown> {
   /** What differs by entity: `columns.x[i]` belongs to `entities[i]`. */
   readonly columns: Columns;
   /** Says that one entity could not be processed. It counts against the version, and the others go on. */
-  fail(index: number): void;
+  readonly fail: (index: number) => void;
 }
 
 /**

@@ -11,7 +11,7 @@ export type Outcomes = readonly Slot[];
 export const NO_OUTCOMES: Outcomes = [];
 
 /** How far back the breaker looks. */
-export const BREAKER_WINDOW_SECONDS = 10;
+const BREAKER_WINDOW_SECONDS = 10;
 
 /** Below this many outcomes a rate says nothing: one failure of ten is 10 %. */
 export const BREAKER_MINIMUM = 20;

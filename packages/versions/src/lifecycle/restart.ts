@@ -1,5 +1,5 @@
 /** More than this in a minute is a version that cannot run. */
-export const RESTARTS_PER_MINUTE = 3;
+const RESTARTS_PER_MINUTE = 3;
 
 /** Whether a version that broke may be started once more, by when that was done before. Monotonic ms. */
 export function mayRestart(restarts: readonly number[], now: number): boolean {

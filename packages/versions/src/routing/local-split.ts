@@ -21,7 +21,7 @@ export function createLocalSplit(versions: () => readonly string[], initial: Tra
   let allocation: Allocation = allocate(null, weightsOf(percentages, versions()));
   let ranges = toSortedRanges(allocation);
   const changed = (): Promise<void> => {
-    for (const listener of [...listeners]) listener();
+    for (const listener of listeners) listener();
     return Promise.resolve();
   };
   const setSplit = (split: TrafficSplit): Promise<void> => {
