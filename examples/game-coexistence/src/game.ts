@@ -1,11 +1,5 @@
 import type { Flags } from "@bunting/sdk";
-import {
-  createVersionedModule,
-  type ModuleEvents,
-  type MoveReport,
-  type RollbackReport,
-  type VersionedModule,
-} from "@bunting/versions";
+import { createVersionedModule, type MoveReport, type RollbackReport, type VersionedModule } from "@bunting/versions";
 import { FLAG } from "./game-flag.ts";
 import type { Fault, Point, Step } from "./logic/body.ts";
 import { createPopulation, draftsOf, POPULATION } from "./population.ts";
@@ -20,6 +14,14 @@ export interface GameOptions {
   readonly flags: Flags;
   readonly v2: URL;
   readonly unusedSeconds: number;
+}
+
+/** A version that ended because nobody used it. */
+export interface Collection {
+  readonly version: string;
+  readonly durationMs: number;
+  /** Since the last player has left. */
+  readonly idleMs: number;
 }
 
 /** Frames since somebody last asked. */
@@ -39,7 +41,7 @@ export class Game {
   readonly loadMs = new Map<string, number>();
   readonly moves: MoveReport[] = [];
   readonly rollbacks: RollbackReport[] = [];
-  readonly collections: ModuleEvents["unload"][] = [];
+  readonly collections: Collection[] = [];
   /** What went wrong and was not meant to. */
   readonly crashes: string[] = [];
   readonly unusedSeconds: number;
@@ -47,6 +49,7 @@ export class Game {
   fault: Fault | undefined;
   private readonly points: ReadonlyMap<string, Point> = createPopulation();
   private readonly listening: readonly (() => void)[];
+  private movedAt = 0;
   private frames: Frames = NO_FRAMES;
   private life: "still" | "running" = "still";
   private loop: Promise<void> = Promise.resolve();
@@ -64,10 +67,14 @@ export class Game {
     this.twin = new Twin(this.points);
     this.listening = [
       this.logic.on("load", ({ version, loadMs }) => void this.loadMs.set(version, loadMs)),
-      this.logic.on("move", (move) => void this.moves.push(move)),
+      this.logic.on("move", (move) => {
+        this.moves.push(move);
+        this.movedAt = performance.now();
+      }),
       this.logic.on("rollback", (rollback) => void this.rollbacks.push(rollback)),
       this.logic.on("unload", (unload) => {
-        if (unload.cause === "collected") this.collections.push(unload);
+        if (unload.cause === "collected")
+          this.collections.push({ ...unload, idleMs: performance.now() - this.movedAt });
       }),
       this.logic.on("failure", ({ version, code, message }) => {
         if (this.fault === undefined) this.crashes.push(`${version} ${code}: ${message}`);

@@ -3,7 +3,7 @@ import { ASSERTIONS, type MetricName } from "./metrics.ts";
 import type { Scorecard } from "./scorecard.ts";
 
 const LABEL_WIDTH = 30;
-const VALUE_WIDTH = 36;
+const VALUE_WIDTH = 40;
 
 /** Tells what is going on, and writes down what is measured. Every figure in it was. */
 export class Report {
@@ -31,9 +31,8 @@ export class Report {
   measure(name: MetricName, value: number, of = ""): void {
     const { limit, unit } = this.card.metrics[name];
     const isFine = this.card.add(name, value);
-    const label = of === "" ? name : `${name} (${of})`;
-    const measured = `${figure(value)} ${unit}`.trim();
-    this.say(label, `${measured.padEnd(VALUE_WIDTH)} ${tick(isFine)} ${inWords(limit)}`);
+    const measured = `${figure(value)} ${unit}`.trim() + (of === "" ? "" : ` (${of})`);
+    this.say(name, `${measured.padEnd(VALUE_WIDTH)} ${tick(isFine)} ${inWords(limit)}`);
   }
 
   end(): void {

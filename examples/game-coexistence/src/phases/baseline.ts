@@ -1,12 +1,12 @@
 import { megabytes } from "../report.ts";
-import { load, play, type Stage, split } from "./stage.ts";
+import { load, play, type Stage, traffic } from "./stage.ts";
 
 /** 0 to 10 s: one version has everybody. */
 export async function baseline(stage: Stage): Promise<void> {
   const { game } = stage;
   await load(stage, "v1");
   await game.populate();
-  await split(stage, { v1: 100 });
+  traffic(stage, { v1: 100 });
   game.start();
   await play(stage, 10);
   performance(stage, "v1");

@@ -25,6 +25,8 @@ export async function play({ settings, game, report }: Stage, seconds: number): 
 }
 
 export async function load({ game, report }: Stage, version: string): Promise<void> {
+  // A deployment is not in a hurry: it waits for the thread that is kept ready. An emergency cannot, and finds it there.
+  await game.logic.warm();
   await game.logic.loadModuleVersion(version);
   report.measure("version_load_time_ms", game.loadMs.get(version) ?? Number.NaN, version);
 }
@@ -40,13 +42,18 @@ export async function split(stage: Stage, wanted: TrafficSplit): Promise<void> {
   await game.logic.settled();
   game.takeFrames();
   report.say("flag", `${percentages(wanted)}; ${proof(receipt)}`);
+  traffic(stage, wanted);
+}
+
+/** Who is where, and where they should be. */
+export function traffic({ game, report }: Stage, wanted: TrafficSplit): void {
   const counts = game.population();
   report.say("traffic", shares(counts));
-  report.measure("traffic_split_accuracy", deviation(counts, wanted), percentages(wanted));
+  report.measure("traffic_split_accuracy", deviation(counts, wanted));
 }
 
 /** By how many points the version that is furthest off misses its share. */
-export function deviation(counts: Readonly<Record<string, number>>, wanted: TrafficSplit): number {
+function deviation(counts: Readonly<Record<string, number>>, wanted: TrafficSplit): number {
   const off = VERSIONS.map((version) => Math.abs(((counts[version] ?? 0) * 100) / POPULATION - (wanted[version] ?? 0)));
   return Math.max(...off);
 }
@@ -85,7 +92,7 @@ export function proof({ revision, applied, connected, latencyMs }: Receipt): str
   return `revision ${revision} applied by ${applied}/${connected} instances${latency}`;
 }
 
-export function percentages(split: TrafficSplit): string {
+function percentages(split: TrafficSplit): string {
   return Object.entries(split)
     .map(([version, percent]) => `${version} ${percent} %`)
     .join(", ");
