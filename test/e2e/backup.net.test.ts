@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { copyFile, mkdir, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { auditVerification, backup as backupSchema, type Ruleset } from "@bunting/contracts";
+import { auditVerification, backup as backupSchema, environmentKey, type Ruleset } from "@bunting/contracts";
 import { type ServerProcess, startServerProcess } from "@bunting/testkit";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { FROM_SOURCES, runCommand } from "./command-line.ts";
@@ -77,7 +77,7 @@ describe("bunting backup", () => {
     const restored = await startServerProcess({ dataFolder: await filledFolder(dataFolder, server, file) });
     onTestFinished(() => restored.dispose());
     const ruleset = await rulesetOf(restored);
-    expect(ruleset.revision).toBe(made.revisions.production);
+    expect(ruleset.revision).toBe(made.revisions[environmentKey.parse("production")]);
     expect(ruleset).toEqual(writer.rulesets.get(ruleset.revision));
     const verification = auditVerification.parse(await answered(restored, "audit", "verify"));
     expect(verification).toMatchObject({ intact: true, head: made.auditHead, entries: made.auditEntries });

@@ -17,7 +17,7 @@ export const INTERRUPTED_MEANING = "interrupted by Ctrl-C; whatever was sent bef
 /** As the help and the reference say it. */
 export const EXIT_CODE_MEANINGS: Readonly<Record<ExitCode, string>> = {
   0: "done",
-  1: "refused by the server; from `audit verify`: the audit is broken; from `backup`: what arrived is not what was made; from `rollout watch`: it ended otherwise than completed; from `rollout replay`: it is decided otherwise; from `serve`: it could not start",
+  1: "refused by the server; from `audit verify`: the audit is broken; from `backup`: the file could not be written, or is not what the server made; from `rollout watch`: it ended otherwise than completed; from `rollout replay`: it is decided otherwise; from `serve`: it could not start",
   2: "the command line is wrong; nothing was sent",
   3: "no Bunting server answers at the URL",
   4: "not authorised: no token, an unknown one, or one of a kind that may not do this",

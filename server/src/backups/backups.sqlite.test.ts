@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { createFakeTime, createSeededRandom } from "@bunting/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -60,7 +61,7 @@ describe("a backup", () => {
 
     const read = backups.read(backup.name);
     expect(read?.bytes).toBe(bytes.length);
-    expect((await buffer(read?.stream ?? [])).equals(bytes)).toBe(true);
+    expect((await buffer(read?.stream ?? Readable.from([]))).equals(bytes)).toBe(true);
   });
 
   it("says of changes made meanwhile exactly those that are in it", async () => {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { ReadableStream } from "node:stream/web";
-import type { Backup } from "@bunting/contracts";
+import { backup } from "@bunting/contracts";
 import { describe, expect, it } from "vitest";
 import { run } from "../run.ts";
 import { createTestWorld, TOKEN } from "../test-world.ts";
@@ -8,7 +8,7 @@ import type { World } from "../world.ts";
 
 const CONTENT = Buffer.from("a database of some bytes ".repeat(100));
 
-const MADE: Backup = {
+const MADE = backup.parse({
   name: "bunting-20260131T120000000Z.db",
   madeAt: "2026-01-31T12:00:00.000Z",
   bytes: CONTENT.length,
@@ -17,7 +17,7 @@ const MADE: Backup = {
   revisions: { production: 318 },
   auditEntries: 41,
   auditHead: "ab".repeat(32),
-};
+});
 
 const half = (): Buffer[] => [CONTENT.subarray(0, 1000)];
 const whole = (): Buffer[] => [...half(), CONTENT.subarray(1000)];
@@ -92,6 +92,17 @@ describe("backup", () => {
     const forbidden = await backingUp(["copy.db"], { world: refusing("EACCES") });
     expect(forbidden).toMatchObject({ exitCode: 2, requests: [] });
     expect(forbidden.err).toContain("file_not_written  copy.db: EACCES");
+  });
+
+  it("keeps nothing, and does not say that nothing was sent, where the disk fails later", async () => {
+    const full = (): never => {
+      throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+    };
+    let discarded = 0;
+    const newFile = () => ({ write: full, keep: () => undefined, discard: () => void discarded++ });
+    const { exitCode, err } = await backingUp(["copy.db"], { world: { newFile } });
+    expect({ exitCode, discarded }).toEqual({ exitCode: 1, discarded: 1 });
+    expect(err).toContain("file_not_written  copy.db: ENOSPC");
   });
 
   it("does not ask twice when the answer was lost: the first copy is still being made", async () => {

@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { type Backup, backup } from "@bunting/contracts";
 import type { Command } from "commander";
 import type { Action } from "../action.ts";
-import { EXIT_CODES } from "../exit-code.ts";
-import { Failure, usageFailure } from "../failure.ts";
+import { EXIT_CODES, type ExitCode } from "../exit-code.ts";
+import { Failure } from "../failure.ts";
 import type { NewFile } from "../new-file.ts";
 import { facts } from "../output/table.ts";
 import type { Theme } from "../output/theme.ts";
@@ -29,7 +29,7 @@ export function addBackupCommand(program: Command, action: Action): void {
 
 async function backUp(session: Session, path: string, { force = false }: { readonly force?: boolean }): Promise<void> {
   const { client, output, world } = session;
-  const file = onDisk(path, () => world.newFile(path, { replace: force }));
+  const file = onDisk(path, EXIT_CODES.usage, () => world.newFile(path, { replace: force }));
   try {
     output.say((theme) => theme.paint("faint", "The server copies its database and verifies the copy …"));
     const { value: made } = await client.write({
@@ -40,7 +40,7 @@ async function backUp(session: Session, path: string, { force = false }: { reado
       isRepeatable: false,
     });
     await download(made, { path, file }, session);
-    onDisk(path, () => file.keep());
+    onDisk(path, EXIT_CODES.refused, () => file.keep());
     output.show({ file: path, ...made }, renderBackup);
   } finally {
     file.discard();
@@ -57,7 +57,7 @@ async function download(
   const bar = openBar(session, bytes, "Not waiting any longer. The server keeps its copy for a while.");
   try {
     for await (const chunk of session.client.bytes(paths.backup(name))) {
-      onDisk(path, () => file.write(chunk));
+      onDisk(path, EXIT_CODES.refused, () => file.write(chunk));
       hash.update(chunk);
       received += chunk.length;
       bar.update(Math.min(received, bytes), `${formatBytes(received)} of ${formatBytes(bytes)}`);
@@ -74,13 +74,17 @@ async function download(
 }
 
 /** What the file system refuses is the caller's to mend. */
-function onDisk<Result>(path: string, act: () => Result): Result {
+function onDisk<Result>(path: string, exitCode: ExitCode, act: () => Result): Result {
   try {
     return act();
   } catch (error) {
     if (!(error instanceof Error && "code" in error)) throw error;
-    if (error.code === "EEXIST") throw usageFailure(`There is a file ${path} already.`, "--force replaces it.");
-    throw new Failure(EXIT_CODES.usage, { code: "file_not_written", detail: `${path}: ${error.message}.` });
+    const isTaken = error.code === "EEXIST";
+    throw new Failure(exitCode, {
+      code: "file_not_written",
+      detail: isTaken ? `There is a file ${path} already.` : `${path}: ${error.message}.`,
+      ...(isTaken && { remedy: "--force replaces it." }),
+    });
   }
 }
 
