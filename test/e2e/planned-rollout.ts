@@ -28,6 +28,11 @@ export class PlannedRollout {
     const production = { enabled: true, offVariant: control, fallthrough: { split: { [control]: 100, [canary]: 0 } } };
     const flag = { key: "trial", type: "string", variants, environments: { production } };
     await accepted(server.request("POST", "/api/v1/flags", flag));
+    // What a plan tells must be there. These take no word of rollouts: whom they would tell is not in this test.
+    for (const name of plan.notify ?? []) {
+      const webhook = { name, url: "https://hooks.example.com/releases", kinds: ["webhook.test"] };
+      await accepted(server.request("POST", "/api/v1/webhooks", webhook));
+    }
     const created = await accepted(
       server.request("POST", "/api/v1/environments/production/flags/trial/rollouts", plan),
     );

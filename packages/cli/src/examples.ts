@@ -37,6 +37,9 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "rollout what-if": ["bunting rollout what-if redis-readthrough --plan stricter.json"],
   "gauge post": ["bunting gauge post lighthouse_score 93"],
   "webhook create": ["bunting webhook create slack-releases --url-file slack-url.txt --format slack"],
+  "webhook set": ["bunting webhook set slack-releases --url-file new-url.txt"],
+  "webhook deliveries": ["bunting webhook deliveries slack-releases --state dead"],
+  "webhook redeliver": ["bunting webhook redeliver slack-releases --all"],
   instances: ["bunting instances --behind --env production"],
   "token create": [
     "bunting token create checkout-service --kind server --scope production",

@@ -28,6 +28,7 @@ export const paths = {
   webhook: (name: string) => `/api/v1/webhooks/${encodeURIComponent(name)}`,
   webhookTest: (name: string) => `${paths.webhook(name)}/test`,
   deliveries: (name: string) => `${paths.webhook(name)}/deliveries`,
+  redeliver: (name: string, delivery: string) => `${paths.deliveries(name)}/${encodeURIComponent(delivery)}/redeliver`,
   gauges: (environment: string) => `${paths.environment(environment)}/gauges`,
   segments: "/api/v1/segments",
   segment: (key: string) => `/api/v1/segments/${encodeURIComponent(key)}`,

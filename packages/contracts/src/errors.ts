@@ -457,6 +457,35 @@ export const ERRORS = define({
     remedy: "Name living environments of the token, as the detail says.",
     retryable: false,
   },
+  webhook_unknown: {
+    status: 422,
+    meaning: "A plan tells a webhook that does not exist, or that is not told of this environment.",
+    normal: "After a typing error, or when a plan comes from another server.",
+    remedy: "Use one of the names in the detail, or create the webhook first.",
+    retryable: false,
+  },
+  webhook_disabled: {
+    status: 409,
+    meaning: "The webhook is disabled, so it is told nothing.",
+    normal: "While somebody mends its receiver.",
+    remedy: "Enable it first: `PATCH` with `enabled: true`.",
+    retryable: false,
+  },
+  delivery_not_found: {
+    status: 404,
+    meaning:
+      "The webhook has no such delivery, or no longer: those that ended are kept until there are a thousand of them.",
+    normal: "Long after it was made.",
+    remedy: "`GET /api/v1/webhooks/{webhook}/deliveries` shows what there is.",
+    retryable: false,
+  },
+  delivery_not_dead: {
+    status: 409,
+    meaning: "The delivery still waits, or was received: only one that was given up is delivered again.",
+    normal: "When two people do it at once.",
+    remedy: "Look at its state; one that waits is tried by itself.",
+    retryable: false,
+  },
   webhook_tested_recently: {
     status: 429,
     meaning: "This webhook was tested less than ten seconds ago.",

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { page } from "./admin.ts";
+import { page, pageQuery } from "./admin.ts";
 import { environmentKey, instant, KEY_PATTERN, text } from "./key.ts";
 import { LIMITS, NOTIFICATION_KINDS, RESERVED_KEYS, WEBHOOK_FORMATS } from "./literals.ts";
 
@@ -29,11 +29,13 @@ const secret = z
   .max(LIMITS.webhookSecretCharacters)
   .regex(/^[\x21-\x7e]+$/, "A secret is printable ASCII without spaces.");
 
+const address = text(LIMITS.urlBytes).refine((url) => URL.canParse(url), "This is no address.");
+
 export const webhookDraft = z
   .strictObject({
     name: webhookName,
     /** Write-only: the address of an incoming webhook is a password in itself. */
-    url: text(LIMITS.urlBytes).refine((url) => URL.canParse(url), "This is no address."),
+    url: address,
     format: webhookFormat.default("json"),
     /** `null`: all. */
     kinds: z.array(notificationKind).min(1).nullable().default(null),
@@ -45,6 +47,18 @@ export const webhookDraft = z
   .meta({ id: "WebhookDraft", example: { name: "releases", url: "https://hooks.example.com/bunting" } });
 export type WebhookDraft = z.infer<typeof webhookDraft>;
 
+/** What is left out stays as it is. */
+export const webhookPatch = z
+  .strictObject({
+    url: address.optional(),
+    format: webhookFormat.optional(),
+    /** `false`: it is told nothing, also not later of what happens meanwhile. What waits for it waits on. */
+    enabled: z.boolean().optional(),
+  })
+  .refine((patch) => Object.values(patch).some((value) => value !== undefined), "Nothing would be changed.")
+  .meta({ id: "WebhookPatch", example: { enabled: false } });
+export type WebhookPatch = z.infer<typeof webhookPatch>;
+
 /** A webhook as it is shown: without its path, query and secrets. */
 export const webhook = z
   .object({
@@ -54,6 +68,7 @@ export const webhook = z
     /** Scheme, host and port of its address. */
     origin: z.string(),
     format: webhookFormat,
+    enabled: z.boolean(),
     kinds: z.array(notificationKind).nullable(),
     environments: z.array(environmentKey).nullable(),
     /** Newest first. Two while one is replaced by the next. */
@@ -108,6 +123,8 @@ export const deliveryTry = z.object({
 });
 export type DeliveryTry = z.infer<typeof deliveryTry>;
 
+export const deliveryState = z.enum(["waiting", "delivered", "dead"]);
+
 export const delivery = z
   .object({
     /** The same at every try: what a receiver recognises a repetition by. */
@@ -117,7 +134,7 @@ export const delivery = z
     notification: z.string(),
     kind: notificationKind,
     /** `dead`: the last try failed, or too many were waiting. */
-    state: z.enum(["waiting", "delivered", "dead"]),
+    state: deliveryState,
     createdAt: instant,
     bodyBytes: z.int(),
     tryCount: z.int(),
@@ -127,3 +144,4 @@ export const delivery = z
   .meta({ id: "Delivery" });
 export type Delivery = z.infer<typeof delivery>;
 export const deliveryPage = page(delivery, "DeliveryPage");
+export const deliveryQuery = pageQuery.extend({ state: deliveryState.optional() });

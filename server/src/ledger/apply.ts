@@ -95,6 +95,7 @@ function sortEdits(edits: readonly Edit[]): SortedEdits {
         break;
       // Kept by the store alone.
       case "decision":
+      case "delivery":
         break;
       case "configuration": {
         const ofEnvironment = sorted.configurations.get(edit.environment) ?? new Map<FlagKey, StoredConfiguration>();

@@ -14,6 +14,7 @@ import type {
   TokenDraft,
   TokenKind,
   WebhookDraft,
+  WebhookPatch,
 } from "@bunting/contracts";
 import type { Ruling } from "@bunting/gating";
 import type { Commit, State } from "./state.ts";
@@ -111,7 +112,10 @@ export type Command =
   | { readonly type: "revoke_token"; readonly id: string }
   | { readonly type: "create_webhook"; readonly draft: WebhookDraft }
   | { readonly type: "rotate_webhook"; readonly name: string; readonly draft: RotateWebhookRequest }
+  | { readonly type: "patch_webhook"; readonly name: string; readonly patch: WebhookPatch }
   | { readonly type: "test_webhook"; readonly name: string }
+  /** `delivery` is one that was given up: whoever asks has looked, in the same turn of the event loop. */
+  | { readonly type: "redeliver"; readonly name: string; readonly delivery: string }
   | { readonly type: "delete_webhook"; readonly name: string }
   /** Changes nothing but the audit: whoever takes everything away with him is written down first. */
   | { readonly type: "back_up"; readonly name: string };

@@ -7,7 +7,14 @@ import { commandRollout, createRollout, stepRollout, tickChecklist } from "../ro
 import { deleteSegment, putSegment } from "../segments/commands.ts";
 import { createToken, revokeToken } from "../tokens/commands.ts";
 import { permits, scopeOf } from "../tokens/permission.ts";
-import { createWebhook, deleteWebhook, rotateWebhook, testWebhook } from "../webhooks/commands.ts";
+import {
+  createWebhook,
+  deleteWebhook,
+  patchWebhook,
+  redeliver,
+  rotateWebhook,
+  testWebhook,
+} from "../webhooks/commands.ts";
 import type { Command } from "./command.ts";
 import type { Decided, Situation } from "./decision.ts";
 
@@ -56,6 +63,10 @@ export function decide(command: Command, situation: Situation): Decided {
       return createWebhook(command, situation);
     case "rotate_webhook":
       return rotateWebhook(command, situation);
+    case "patch_webhook":
+      return patchWebhook(command, situation);
+    case "redeliver":
+      return redeliver(command, situation);
     case "test_webhook":
       return testWebhook(command, situation);
     case "delete_webhook":

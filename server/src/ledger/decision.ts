@@ -27,6 +27,8 @@ export type Edit =
   | { readonly kind: "segment"; readonly key: SegmentKey; readonly after: Segment | null }
   | { readonly kind: "token"; readonly id: string; readonly after: StoredToken }
   | { readonly kind: "webhook"; readonly id: string; readonly after: StoredWebhook | null }
+  /** Waits again, as if it had never been tried. Deliveries are no part of the state. */
+  | { readonly kind: "delivery"; readonly webhook: string; readonly id: string }
   | { readonly kind: "rollout"; readonly id: string; readonly after: StoredRollout }
   /** Added to the log of its rollout, which is no part of the state. */
   | { readonly kind: "decision"; readonly entry: DecisionEntry; readonly dropHoldsUpTo: number };

@@ -48,7 +48,7 @@ export interface Ledger {
   onClosing(listener: (event: ClosingEvent) => void): Cancel;
   /** What webhooks are to be told and were told. */
   readonly outbox: Outbox;
-  /** Called synchronously after a COMMIT that put something into the outbox. */
+  /** Called synchronously after a COMMIT after which there may be more to deliver. */
   onOutbox(listener: () => void): Cancel;
   /**
    * A server SDK presented a revision of this epoch above the head: history may have been lost. Mints a new epoch (at most

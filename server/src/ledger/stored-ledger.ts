@@ -328,7 +328,8 @@ export class StoredLedger implements Ledger {
     const { closing, secret } = decision;
     for (const commit of commits) this.#announcements.announce("commit", commit);
     if (closing) this.#announcements.announce("closing", closing);
-    if (transaction.outbox.length > 0) this.#announcements.announce("outbox", null);
+    const isOfOutbox = transaction.edits.some(({ kind }) => kind === "webhook" || kind === "delivery");
+    if (transaction.outbox.length > 0 || isOfOutbox) this.#announcements.announce("outbox", null);
     const accepted: Accepted = { ok: true, state: applied.state, commits, audit };
     return secret === undefined ? accepted : { ...accepted, secret };
   }

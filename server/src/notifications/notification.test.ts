@@ -118,6 +118,7 @@ function webhookWith(changes: Partial<StoredWebhook> = {}): StoredWebhook {
     origin: "https://hooks.example.com",
     sealedUrl: "",
     format: "json",
+    enabled: true,
     kinds: null,
     environments: null,
     secrets: [],

@@ -42,7 +42,8 @@ export function outboxRows(
   return rows;
 }
 
-function takes({ kinds, environments }: StoredWebhook, notification: Notification): boolean {
+function takes({ enabled, kinds, environments }: StoredWebhook, notification: Notification): boolean {
+  if (!enabled) return false;
   // Somebody asked for it by name.
   if (notification.kind === "webhook.test") return true;
   if (kinds !== null && !kinds.includes(notification.kind)) return false;

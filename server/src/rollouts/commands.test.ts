@@ -1,4 +1,4 @@
-import type { RolloutPlanInput } from "@bunting/contracts";
+import { type RolloutPlanInput, webhookDraft } from "@bunting/contracts";
 import { createSeededRandom } from "@bunting/testkit";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Actor, Command } from "../ledger/command.ts";
@@ -70,6 +70,32 @@ describe("GA-212 a plan", () => {
     ],
   ])("is refused with %s", (_, code, fields, paths) => {
     expect(world.refusal(plan(fields), OPERATOR)).toEqual({ code, paths });
+  });
+
+  it("GA-219 is refused if it tells a webhook that is not there, or not told of its environment, with the names that are", () => {
+    const url = "http://receiver.internal:8080/";
+    const draft = (name: string, environments: readonly string[] | null): Command => ({
+      type: "create_webhook",
+      draft: webhookDraft.parse({ name, url, environments }),
+    });
+    expect(world.refusal(plan({ notify: ["pager"] }), OPERATOR)).toEqual({
+      code: "webhook_unknown",
+      paths: ["/notify/0"],
+    });
+    world.do(draft("releases", null));
+    world.do(draft("quiet", [STAGING]));
+    const refused = world.decide(plan({ notify: ["releases", "quiet", "pager"] }), OPERATOR);
+    expect(refused).toMatchObject({
+      ok: false,
+      refusal: {
+        code: "webhook_unknown",
+        errors: [
+          { path: "/notify/1", message: "No webhook quiet is told of production. There are: releases." },
+          { path: "/notify/2", message: "No webhook pager is told of production. There are: releases." },
+        ],
+      },
+    });
+    create({ notify: ["releases"] });
   });
 
   it("is refused while another one on the flag has not ended, and accepted after", () => {
@@ -229,6 +255,8 @@ describe("GA-216 a command", () => {
   });
 
   it("is announced to the webhooks of the plan", () => {
+    const draft = webhookDraft.parse({ name: "releases", url: "http://receiver.internal:8080/" });
+    world.do({ type: "create_webhook", draft });
     const id = create({ notify: ["releases"] });
     const { decision } = world.do(order(id, "start"), OPERATOR);
     expect(decision.announcements?.map(({ to, notification }) => [to, notification.kind])).toEqual([

@@ -40,6 +40,8 @@ export function createRollout(command: Create, situation: Situation): Decided {
   ];
   const [problem] = problems;
   if (problem) return refuseRuling(problem, problems);
+  const untold = refuseUntold(command, state);
+  if (untold) return untold;
 
   const rollout: Rollout = {
     id: newId(situation),
@@ -199,6 +201,20 @@ function refuseRuling({ code, detail }: RolloutRefusal, all: readonly RolloutRef
     field === undefined ? [] : [{ path: `/${field.replaceAll(".", "/")}`, message }],
   );
   return refuse(code, detail, errors.length > 0 ? errors : undefined);
+}
+
+/** Whoever waits for word of a rollout must not find out at three in the morning that a name was misspelled. */
+function refuseUntold({ plan, environment }: Create, { webhooks }: Situation["state"]) {
+  const told = [...webhooks.values()].filter(({ environments }) => environments?.includes(environment) ?? true);
+  const names = told.map(({ name }) => name).sort();
+  const known = names.length === 0 ? "There is none yet." : `There are: ${names.join(", ")}.`;
+  const errors = plan.notify.flatMap((name, index) =>
+    names.includes(name)
+      ? []
+      : [{ path: `/notify/${index}`, message: `No webhook ${name} is told of ${environment}. ${known}` }],
+  );
+  const [first] = errors;
+  return first ? refuse("webhook_unknown", first.message, errors) : null;
 }
 
 function refuseExisting({ rollout }: StoredRollout) {

@@ -151,6 +151,7 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
         "rollout_plan_invalid",
         "rollout_scope_unknown",
         "variant_unknown",
+        "webhook_unknown",
         "limit_exceeded",
         ...STORAGE_ERRORS,
       ],

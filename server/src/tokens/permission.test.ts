@@ -28,6 +28,8 @@ const MAY: Readonly<Record<Action, readonly Actor["kind"][]>> = {
   revoke_token: ["admin", "system"],
   create_webhook: ["admin"],
   rotate_webhook: ["admin"],
+  patch_webhook: ["admin"],
+  redeliver: ["admin"],
   test_webhook: ["admin"],
   delete_webhook: ["admin"],
   back_up: ["admin"],

@@ -58,7 +58,9 @@ const KINDS: Readonly<Record<Action, readonly Kind[]>> = {
   revoke_token: ADMIN,
   create_webhook: ["admin"],
   rotate_webhook: ["admin"],
+  patch_webhook: ["admin"],
   test_webhook: ["admin"],
+  redeliver: ["admin"],
   delete_webhook: ["admin"],
   back_up: ["admin"],
   read: PEOPLE,
@@ -124,7 +126,9 @@ export function scopeOf(command: Command): Scope {
     case "revoke_token":
     case "create_webhook":
     case "rotate_webhook":
+    case "patch_webhook":
     case "test_webhook":
+    case "redeliver":
     case "delete_webhook":
       return "any";
   }

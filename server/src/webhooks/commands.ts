@@ -1,6 +1,6 @@
 import { LIMITS } from "@bunting/contracts/literals";
 import type { Command } from "../ledger/command.ts";
-import { type AuditDraft, type Decided, refuse, type Situation } from "../ledger/decision.ts";
+import { type AuditDraft, type Decided, NOTHING, refuse, type Situation } from "../ledger/decision.ts";
 import { fromInstant, toInstant } from "../platform/instant.ts";
 import { within } from "../tokens/permission.ts";
 import { type AllowedHosts, judgeUrl } from "./address.ts";
@@ -14,6 +14,8 @@ import {
 
 type Create = Extract<Command, { type: "create_webhook" }>;
 type Rotate = Extract<Command, { type: "rotate_webhook" }>;
+type Patch = Extract<Command, { type: "patch_webhook" }>;
+type Redeliver = Extract<Command, { type: "redeliver" }>;
 type Test = Extract<Command, { type: "test_webhook" }>;
 type Delete = Extract<Command, { type: "delete_webhook" }>;
 
@@ -38,10 +40,7 @@ export function createWebhook({ draft }: Create, { state, actor, now, webhooks: 
     );
   }
   const judged = judgeUrl(url, facts.allowedHosts);
-  if (!judged.ok) {
-    const message = `The server makes no requests to this address: ${judged.why}.`;
-    return refuse("outgoing_address_refused", message, [{ path: "/url", message }]);
-  }
+  if (!judged.ok) return refuseAddress(judged.why);
   // Also one that the actor cannot see: names are what plans go by.
   if ([...state.webhooks.values()].some((other) => other.name === name)) {
     return refuse("webhook_exists", `There is a webhook ${name} already.`);
@@ -55,9 +54,9 @@ export function createWebhook({ draft }: Create, { state, actor, now, webhooks: 
   const webhook: StoredWebhook = {
     id,
     name,
-    origin: judged.url.origin,
-    sealedUrl: facts.seal(judged.url.href, sealedUrlRecord(id)),
+    ...sealedAddress(id, judged.url, facts),
     format,
+    enabled: true,
     kinds: kinds && [...new Set(kinds)],
     environments: environments && [...new Set(environments)],
     secrets: [newestSecret(id, secret ?? made ?? "", now, facts)],
@@ -91,10 +90,41 @@ export function rotateWebhook({ name, draft }: Rotate, { state, actor, now, webh
   };
 }
 
+/** Deliveries that wait go to the new address, in the format in which they were written. */
+export function patchWebhook({ name, patch }: Patch, { state, actor, webhooks: facts }: Situation): Decided {
+  const before = findWebhook(state, actor, name);
+  if (!before) return refuseUnknown(name);
+  const { url, format = before.format, enabled = before.enabled } = patch;
+  const judged = url === undefined ? null : judgeUrl(url, facts.allowedHosts);
+  if (judged?.ok === false) return refuseAddress(judged.why);
+  const address = judged === null ? {} : sealedAddress(before.id, judged.url, facts);
+  const after: StoredWebhook = { ...before, ...address, format, enabled };
+  if (url === undefined && format === before.format && enabled === before.enabled) return NOTHING;
+  return {
+    ok: true,
+    edits: [{ kind: "webhook", id: before.id, after }],
+    audit: [auditOf("patch_webhook", before, after)],
+  };
+}
+
+/** One that was given up is tried again under its id, which receivers know repetitions by. */
+export function redeliver({ name, delivery }: Redeliver, { state, actor }: Situation): Decided {
+  const webhook = findWebhook(state, actor, name);
+  if (!webhook) return refuseUnknown(name);
+  if (!webhook.enabled) return refuseDisabled(name);
+  const object = { kind: "webhook", key: name, environment: null } as const;
+  return {
+    ok: true,
+    edits: [{ kind: "delivery", webhook: webhook.id, id: delivery }],
+    audit: [{ action: "redeliver", object, before: null, after: { delivery }, reason: null }],
+  };
+}
+
 /** Tells this webhook alone, whatever kinds and environments it takes. */
 export function testWebhook({ name }: Test, { state, actor, now }: Situation): Decided {
   const before = findWebhook(state, actor, name);
   if (!before) return refuseUnknown(name);
+  if (!before.enabled) return refuseDisabled(name);
   if (before.testedAt !== null && isRecent(before.testedAt, now)) {
     return refuse("webhook_tested_recently", `${name} was tested at ${before.testedAt}.`);
   }
@@ -131,6 +161,10 @@ export function findWebhook(
   return undefined;
 }
 
+function sealedAddress(id: string, { href, origin }: URL, { seal }: WebhookFacts) {
+  return { origin, sealedUrl: seal(href, sealedUrlRecord(id)) };
+}
+
 function newestSecret(id: string, secret: string, now: string, { seal }: WebhookFacts): StoredSecret {
   return { sealed: seal(secret, sealedSecretRecord(id)), createdAt: now, endsAt: null };
 }
@@ -152,5 +186,12 @@ function auditOf(action: string, before: StoredWebhook | null, after: StoredWebh
 }
 
 const refuseField = (path: string, message: string) => refuse("webhook_scope_invalid", message, [{ path, message }]);
+
+const refuseDisabled = (name: string) => refuse("webhook_disabled", `${name} is disabled.`);
+
+function refuseAddress(why: string) {
+  const message = `The server makes no requests to this address: ${why}.`;
+  return refuse("outgoing_address_refused", message, [{ path: "/url", message }]);
+}
 
 const refuseUnknown = (name: string) => refuse("webhook_not_found", `There is no webhook ${name}.`);

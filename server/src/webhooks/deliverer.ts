@@ -70,6 +70,7 @@ export class Deliverer {
       const now = clock.now();
       for (const webhook of ledger.state.webhooks.values()) {
         if (this.#underWay.size >= REQUESTS_AT_ONCE) break;
+        if (!webhook.enabled) continue;
         if (this.#underWay.has(webhook.id) || this.#unrecorded.has(webhook.id)) continue;
         const due = ledger.outbox.due(webhook.id, now);
         if (due) this.#begin(webhook, due);

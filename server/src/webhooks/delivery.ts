@@ -52,9 +52,17 @@ export interface Outbox {
   /** Durable when it returns. Throws a StorageError. */
   record(result: TryResult): void;
   /** Newest first. */
-  read(webhook: string, page: { readonly before: number | null; readonly limit: number }): readonly DeliveryRecord[];
+  read(webhook: string, filter: DeliveryFilter): readonly DeliveryRecord[];
   /** For the metrics. */
   count(): OutboxCount;
+}
+
+export interface DeliveryFilter {
+  /** Numbers below; null: all. */
+  readonly before: number | null;
+  readonly limit: number;
+  readonly state?: Delivery["state"] | undefined;
+  readonly id?: string;
 }
 
 export interface OutboxCount {

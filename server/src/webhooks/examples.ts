@@ -7,6 +7,7 @@ export const WEBHOOK = {
   name: "releases",
   origin: "https://hooks.example.com",
   format: "slack",
+  enabled: true,
   kinds: null,
   environments: ["production"],
   secrets: [{ createdAt: "2026-11-02T09:00:00.000Z", endsAt: null }],

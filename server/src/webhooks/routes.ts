@@ -1,18 +1,20 @@
 import {
   deliveryPage,
+  deliveryQuery,
   delivery as deliverySchema,
   pageQuery,
   rotateWebhookRequest,
   webhookDraft,
   webhookName,
   webhookPage,
+  webhookPatch,
   webhook as webhookSchema,
   webhookWithSecret,
 } from "@bunting/contracts";
 import { z } from "zod";
 import { badCursor, decodeCursor, encodeCursor, pageByKey } from "../http/cursor.ts";
 import { pageOf } from "../http/examples.ts";
-import { type Carried, carryOut } from "../http/mutation.ts";
+import { answer, type Carried, carryOut } from "../http/mutation.ts";
 import { type Reply, type Router, refused, STORAGE_ERRORS } from "../http/route.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { State } from "../ledger/state.ts";
@@ -25,6 +27,7 @@ import { type StoredWebhook, shownWebhook } from "./stored-webhook.ts";
 const tag = "webhooks";
 
 const ofWebhook = z.object({ webhook: webhookName });
+const ofDelivery = ofWebhook.extend({ delivery: z.string().min(1).max(80) });
 
 interface WebhookSlice {
   readonly ledger: Pick<Ledger, "state" | "execute" | "outbox">;
@@ -113,6 +116,35 @@ export function webhookRoutes(router: Router, { ledger }: WebhookSlice): void {
 
   router.add(
     {
+      method: "patch",
+      path: "/api/v1/webhooks/{webhook}",
+      operationId: "patchWebhook",
+      tag,
+      summary: "Change a webhook's address or format, or switch it off and on",
+      description:
+        "What waits for it goes to the new address, in the format in which it was written. While it is off nothing is written for " +
+        "it, and what waits is not tried.",
+      access: "patch_webhook",
+      params: ofWebhook,
+      body: { schema: webhookPatch },
+      repeatable: true,
+      success: { status: 200, description: "The webhook.", schema: webhookSchema, example: WEBHOOK },
+      errors: ["webhook_not_found", "outgoing_address_refused", ...STORAGE_ERRORS],
+    },
+    (request) => {
+      const name = request.params.webhook;
+      return answer(
+        carryOut(ledger, request, { type: "patch_webhook", name, patch: request.body }, ({ state }) => ({
+          status: 200,
+          body: shownWebhook(webhookNamed(name, state)),
+          headers: {},
+        })),
+      );
+    },
+  );
+
+  router.add(
+    {
       method: "delete",
       path: "/api/v1/webhooks/{webhook}",
       operationId: "deleteWebhook",
@@ -173,7 +205,7 @@ export function webhookRoutes(router: Router, { ledger }: WebhookSlice): void {
       access: "test_webhook",
       params: ofWebhook,
       success: { status: 200, description: "The delivery, on its way.", schema: deliverySchema, example: DELIVERY },
-      errors: ["webhook_not_found", "webhook_tested_recently", ...STORAGE_ERRORS],
+      errors: ["webhook_not_found", "webhook_disabled", "webhook_tested_recently", ...STORAGE_ERRORS],
     },
     ({ actor, params }) => {
       const outcome = ledger.execute({ type: "test_webhook", name: params.webhook }, actor);
@@ -193,10 +225,11 @@ export function webhookRoutes(router: Router, { ledger }: WebhookSlice): void {
       tag,
       summary: "Read what a webhook was told, and what became of it",
       description:
-        "Newest first. Those that ended are kept until there are a thousand of them. What the address answered is not kept.",
+        "Newest first, of one `state` or of all. Those that ended are kept until there are a thousand of them. What the address " +
+        "answered is not kept.",
       access: "read_webhooks",
       params: ofWebhook,
-      query: pageQuery,
+      query: deliveryQuery,
       success: { status: 200, description: "One page.", schema: deliveryPage, example: pageOf(DELIVERY) },
       errors: ["webhook_not_found"],
     },
@@ -206,12 +239,39 @@ export function webhookRoutes(router: Router, { ledger }: WebhookSlice): void {
       const before = query.cursor === undefined ? null : parseNumber(decodeCursor(query.cursor));
       if (before === undefined) return { refusal: badCursor() };
       // One more than shown: whether there is a next page.
-      const records = ledger.outbox.read(webhook.id, { before, limit: query.limit + 1 });
+      const records = ledger.outbox.read(webhook.id, { before, limit: query.limit + 1, state: query.state });
       const shown = records.slice(0, query.limit);
       const last = shown.at(-1);
       const nextCursor = records.length > shown.length && last ? encodeCursor(String(last.number)) : null;
       const items = shown.map((record) => shownDelivery(record, webhook.name));
       return { status: 200, body: { items, nextCursor } };
+    },
+  );
+
+  router.add(
+    {
+      method: "post",
+      path: "/api/v1/webhooks/{webhook}/deliveries/{delivery}/redeliver",
+      operationId: "redeliver",
+      tag,
+      summary: "Deliver again what was given up",
+      description: "A `dead` delivery waits again, with all its tries, under the same id and with the same body.",
+      access: "redeliver",
+      params: ofDelivery,
+      success: { status: 200, description: "The delivery, on its way.", schema: deliverySchema, example: DELIVERY },
+      errors: ["webhook_not_found", "delivery_not_found", "delivery_not_dead", "webhook_disabled", ...STORAGE_ERRORS],
+    },
+    ({ actor, params }) => {
+      const webhook = findWebhook(ledger.state, actor, params.webhook);
+      if (!webhook) return unknown(params.webhook);
+      const { id, name } = webhook;
+      const find = () => ledger.outbox.read(id, { before: null, limit: 1, id: params.delivery })[0];
+      const record = find();
+      if (!record) return refused("delivery_not_found", `${name} has no delivery ${params.delivery}.`);
+      if (record.state !== "dead") return refused("delivery_not_dead", `${record.id} is ${record.state}.`);
+      const outcome = ledger.execute({ type: "redeliver", name, delivery: record.id }, actor);
+      if (!outcome.ok) return { refusal: outcome.refusal };
+      return { status: 200, body: shownDelivery(find() ?? record, name) };
     },
   );
 }

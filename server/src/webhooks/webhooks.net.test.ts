@@ -186,6 +186,60 @@ describe("webhooks over HTTP", () => {
     expect((await ask("GET", "/api/v1/webhooks/releases/deliveries?cursor=x")).status).toBe(400);
   });
 
+  it("NO-22 are switched off and on, and go to another address", async () => {
+    const patch = (body: object) => ask("PATCH", "/api/v1/webhooks/releases", body);
+    const countOf = async () => (await deliveriesOf("releases")).length;
+    await onceTimePasses("an empty outbox", async () =>
+      (await deliveriesOf("releases")).every(({ state }) => state === "delivered"),
+    );
+    const before = await countOf();
+    expect((await patch({ enabled: false })).body).toMatchObject({ name: "releases", enabled: false });
+    await ask("POST", "/api/v1/environments/production/flags/told/kill", { reason: "off" });
+    expect(await countOf()).toBe(before);
+    expect((await ask("POST", "/api/v1/webhooks/releases/test")).body.code).toBe("webhook_disabled");
+
+    expect((await patch({ enabled: true, url: `http://127.0.0.1:${port}/moved` })).status).toBe(200);
+    received.length = 0;
+    await ask("POST", "/api/v1/environments/production/flags/told/restore", { reason: "on" });
+    await onceTimePasses("a delivery to the new address", () => received.some(({ url }) => url === "/moved"));
+    expect((await patch({ url: "https://10.0.0.1/" })).body.code).toBe("outgoing_address_refused");
+    expect((await patch({})).status).toBe(400);
+    expect((await ask("PATCH", "/api/v1/webhooks/nobody", { enabled: true })).body.code).toBe("webhook_not_found");
+  });
+
+  it("NO-23 are told again what was given up, under the same id, and nothing else", async () => {
+    const again = (id: unknown) => ask("POST", `/api/v1/webhooks/releases/deliveries/${String(id)}/redeliver`);
+    const [delivered] = await deliveriesOf("releases");
+    expect((await again(delivered?.id)).body.code).toBe("delivery_not_dead");
+    expect((await again("nothing")).body.code).toBe("delivery_not_found");
+
+    failures = Number.POSITIVE_INFINITY;
+    received.length = 0;
+    await ask("POST", "/api/v1/environments/production/flags/told/kill", { reason: "lost at first" });
+    const deadOnes = async () =>
+      (await ask("GET", "/api/v1/webhooks/releases/deliveries?state=dead")).body.items as { id: string }[];
+    await eventually(
+      async () => {
+        time.advance(600_000);
+        await new Promise((resolve) => setImmediate(resolve));
+        return (await deadOnes()).length === 1;
+      },
+      { what: "a delivery that is given up" },
+    );
+    failures = 0;
+    const [dead] = await deadOnes();
+    await ask("PATCH", "/api/v1/webhooks/releases", { enabled: false });
+    expect((await again(dead?.id)).body.code).toBe("webhook_disabled");
+    await ask("PATCH", "/api/v1/webhooks/releases", { enabled: true });
+    expect((await again(dead?.id)).body).toMatchObject({ id: dead?.id, state: "waiting", tryCount: 0 });
+    await onceTimePasses("its delivery", async () => (await deliveriesOf("releases"))[0]?.state === "delivered");
+    expect(await deadOnes()).toEqual([]);
+    expect(new Set(received.map(({ headers }) => headers["bunting-delivery"]))).toEqual(new Set([dead?.id]));
+    expect(new Set(received.map(({ body }) => body)).size).toBe(1);
+    const audited = (await ask("GET", "/api/v1/audit?limit=5")).body.items as { action: string }[];
+    expect(audited.map(({ action }) => action)).toContain("redeliver");
+  });
+
   it("NO-15 get another secret", async () => {
     const rotated = await ask("POST", "/api/v1/webhooks/releases/rotate", { overlapSeconds: 60 });
     expect(rotated.status).toBe(200);

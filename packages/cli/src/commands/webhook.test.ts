@@ -8,6 +8,7 @@ const webhook = {
   name: "releases",
   origin: "https://hooks.example.com",
   format: "slack",
+  enabled: true,
   kinds: null,
   environments: null,
   secrets: [],
@@ -103,7 +104,7 @@ describe("a webhook", () => {
 
   it("is listed without what is secret, and tested", async () => {
     expect((await running(["list"], { items: [webhook], nextCursor: null })).out).toMatch(
-      /releases +https:\/\/hooks\.example\.com +slack +everything +all +never/,
+      /releases +https:\/\/hooks\.example\.com +slack +everything +all +enabled +never/,
     );
     expect((await running(["test", "releases"], delivery)).out).toContain("Delivery d-1 is on its way");
   });
@@ -113,5 +114,33 @@ describe("a webhook", () => {
     expect(out).toMatch(
       /d-1 +rollout\.rolled_back +1 min ago +waiting +2 +timeout after 5,000 ms +2026-01-31 12:01:00/,
     );
+  });
+
+  it("gets another address or format, and is switched off and on", async () => {
+    const path = "/api/v1/webhooks/releases";
+    const changed = await running(["set", "releases", "--url-file", "url.txt", "--format", "json"], webhook);
+    expect(changed.sent).toEqual([{ method: "PATCH", path, body: { url: ADDRESS, format: "json" } }]);
+    expect(changed.out).not.toContain("very-secret");
+    const off = await running(["disable", "releases"], { ...webhook, enabled: false });
+    expect(off.sent).toEqual([{ method: "PATCH", path, body: { enabled: false } }]);
+    expect(off.out).toMatch(/state +disabled/);
+    expect((await running(["enable", "releases"], webhook)).sent[0]?.body).toEqual({ enabled: true });
+    expect(await running(["set", "releases"], webhook)).toMatchObject({ exitCode: 2, sent: [] });
+  });
+
+  it("is told again what was given up: one delivery, or all of them, oldest first", async () => {
+    const path = (id: string) => `/api/v1/webhooks/releases/deliveries/${id}/redeliver`;
+    expect(await running(["redeliver", "releases", "d-1"], delivery)).toMatchObject({
+      exitCode: 0,
+      sent: [{ method: "POST", path: path("d-1") }],
+    });
+    const page = { items: [{ ...delivery, id: "d-2" }, delivery], nextCursor: null, ...delivery };
+    expect((await running(["redeliver", "releases", "--all"], page)).sent.slice(1)).toMatchObject([
+      { method: "POST", path: path("d-1") },
+      { method: "POST", path: path("d-2") },
+    ]);
+    for (const words of [[], ["d-1", "--all"]]) {
+      expect(await running(["redeliver", "releases", ...words], page)).toMatchObject({ exitCode: 2, sent: [] });
+    }
   });
 });

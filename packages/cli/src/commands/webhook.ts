@@ -7,8 +7,10 @@ import {
   WEBHOOK_FORMATS,
   type Webhook,
   type WebhookFormat,
+  type WebhookPatch,
   type WebhookWithSecret,
   webhookPage,
+  webhook as webhookSchema,
   webhookWithSecret,
 } from "@bunting/contracts";
 import { type Command, InvalidArgumentError, Option } from "commander";
@@ -22,6 +24,8 @@ import { paths } from "../paths.ts";
 import { confirmed, readGivenFile, type Session } from "../session.ts";
 
 const DEFAULT_LIMIT = 20;
+
+const DELIVERY_STATES = ["waiting", "delivered", "dead"] as const satisfies readonly Delivery["state"][];
 
 export function addWebhookCommands(program: Command, action: Action): void {
   const webhook = program
@@ -56,6 +60,29 @@ export function addWebhookCommands(program: Command, action: Action): void {
     .action(action(createWebhook));
 
   webhook
+    .command("set")
+    .summary("change its address or format")
+    .description(
+      "Change its address or its format. What waits for it goes to the new address, in the format it was written in.",
+    )
+    .argument("<name>", "the webhook", parseKey)
+    .option("--url-file <path>", "file with the address, - for standard input")
+    .addOption(new Option("--format <format>", "how it is written").choices(WEBHOOK_FORMATS))
+    .action(action(setWebhook));
+
+  webhook
+    .command("disable")
+    .description("Tell it nothing until it is enabled again. What waits for it waits on.")
+    .argument("<name>", "the webhook", parseKey)
+    .action(action((session: Session, name: string) => patchWebhook(session, name, { enabled: false })));
+
+  webhook
+    .command("enable")
+    .description("Tell it again what happens, what waited first.")
+    .argument("<name>", "the webhook", parseKey)
+    .action(action((session: Session, name: string) => patchWebhook(session, name, { enabled: true })));
+
+  webhook
     .command("delete")
     .description("Tell it nothing any more. What waits for it is dropped.")
     .argument("<name>", "the webhook", parseKey)
@@ -75,7 +102,19 @@ export function addWebhookCommands(program: Command, action: Action): void {
     .description("What was sent or waits to be sent, newest first, and what became of it.")
     .argument("<name>", "the webhook", parseKey)
     .option("-n, --limit <count>", `how many; default ${DEFAULT_LIMIT}`, parseCount)
+    .addOption(new Option("--state <state>", "only these").choices(DELIVERY_STATES))
     .action(action(listDeliveries));
+
+  webhook
+    .command("redeliver")
+    .summary("deliver again what was given up")
+    .description(
+      "Deliver again what was given up: one delivery, or all that are dead, oldest first. Ids and bodies stay the same.",
+    )
+    .argument("<name>", "the webhook", parseKey)
+    .argument("[delivery]", "its id, from `bunting webhook deliveries`")
+    .option("--all", "all that are dead")
+    .action(action(redeliver));
 }
 
 function collectKinds(text: string, previous: readonly NotificationKind[] = []): NotificationKind[] {
@@ -140,6 +179,36 @@ function renderCreated(created: WebhookWithSecret, theme: Theme): string {
   ].join("\n");
 }
 
+interface WebhookSetOptions {
+  readonly urlFile?: string;
+  readonly format?: WebhookFormat;
+}
+
+async function setWebhook(session: Session, name: string, { urlFile, format }: WebhookSetOptions): Promise<void> {
+  const url = urlFile === undefined ? undefined : readGivenFile(urlFile, session).trim();
+  if (url === "") throw usageFailure(`There is no address in ${urlFile}.`);
+  if (url === undefined && format === undefined) throw usageFailure("Give --url-file, --format, or both.");
+  await patchWebhook(session, name, { ...(url !== undefined && { url }), ...(format !== undefined && { format }) });
+}
+
+async function patchWebhook({ client, output }: Session, name: string, patch: WebhookPatch): Promise<void> {
+  const request = { method: "PATCH", path: paths.webhook(name), body: patch, schema: webhookSchema } as const;
+  const { value } = await client.write(request);
+  output.show(value, (webhook, theme) =>
+    [
+      `${theme.paint("good", "✓")} Changed webhook ${theme.paint("strong", webhook.name)}.`,
+      facts(
+        [
+          ["sends to", webhook.origin],
+          ["as", webhook.format],
+          ["state", stateOf(webhook, theme)],
+        ],
+        theme,
+      ),
+    ].join("\n"),
+  );
+}
+
 async function deleteWebhook(session: Session, name: string, options: { readonly yes?: boolean }): Promise<void> {
   const { client, output } = session;
   await confirmed(options.yes, `Delete webhook ${name}?`, session);
@@ -157,11 +226,43 @@ async function testWebhook(session: Session, name: string): Promise<void> {
   );
 }
 
-async function listDeliveries(session: Session, name: string, options: { readonly limit?: number }): Promise<void> {
+interface DeliveriesOptions {
+  readonly limit?: number;
+  readonly state?: Delivery["state"];
+}
+
+async function listDeliveries(session: Session, name: string, options: DeliveriesOptions): Promise<void> {
   const { client, output, world } = session;
-  const items = await client.list(paths.deliveries(name), deliveryPage, {}, options.limit ?? DEFAULT_LIMIT);
+  const { limit = DEFAULT_LIMIT, state } = options;
+  const items = await client.list(
+    paths.deliveries(name),
+    deliveryPage,
+    { ...(state !== undefined && { state }) },
+    limit,
+  );
   output.show({ items }, ({ items }, theme) =>
     table(items, deliveryColumns(world.now(), theme), theme, "Nothing was sent yet."),
+  );
+}
+
+async function redeliver(
+  { client, output }: Session,
+  name: string,
+  delivery: string | undefined,
+  { all = false }: { readonly all?: boolean },
+): Promise<void> {
+  if (all === (delivery !== undefined)) throw usageFailure("Name one delivery, or give --all.");
+  const dead = all ? await client.list(paths.deliveries(name), deliveryPage, { state: "dead" }) : [];
+  const ids = delivery === undefined ? dead.map(({ id }) => id).reverse() : [delivery];
+  const items: Delivery[] = [];
+  for (const id of ids) {
+    const { value } = await client.write({ method: "POST", path: paths.redeliver(name, id), schema: deliverySchema });
+    items.push(value);
+  }
+  output.show({ items }, ({ items }, theme) =>
+    items.length === 0
+      ? theme.paint("faint", "Nothing was given up.")
+      : items.map(({ id }) => `${theme.paint("good", "✓")} Delivery ${id} is on its way.`).join("\n"),
   );
 }
 
@@ -172,6 +273,7 @@ function webhookColumns(nowMs: number, theme: Theme): Column<Webhook>[] {
     { title: "as", cell: ({ format }) => format },
     { title: "tells", cell: kindsOf },
     { title: "environments", cell: scopeOf },
+    { title: "state", cell: (webhook) => stateOf(webhook, theme) },
     {
       title: "tested",
       cell: ({ testedAt }) => (testedAt === null ? theme.paint("faint", "never") : formatAge(testedAt, nowMs)),
@@ -197,6 +299,10 @@ function lastTry({ lastTry: tried }: Delivery): string {
   if (tried === null) return "";
   const answer = tried.statusClass ?? tried.failure ?? "";
   return `${answer.replaceAll("_", " ")} after ${formatMs(tried.durationMs)}`;
+}
+
+function stateOf({ enabled }: Pick<Webhook, "enabled">, theme: Theme): string {
+  return enabled ? "enabled" : theme.paint("caution", "disabled");
 }
 
 function kindsOf({ kinds }: Pick<Webhook, "kinds">): string {

@@ -2,6 +2,7 @@ import { LIMITS } from "@bunting/contracts/literals";
 import type Database from "better-sqlite3";
 import type { OutboxRow } from "../../notifications/outbox-rows.ts";
 import type {
+  DeliveryFilter,
   DeliveryRecord,
   DueDelivery,
   Outbox,
@@ -49,6 +50,18 @@ export class SqliteOutbox implements Outbox {
   /** Within the transaction that deletes the webhook. */
   forget(webhook: string): void {
     this.#queries.run(this.#queries.build.deleteFrom("delivery").where("webhook", "=", webhook));
+  }
+
+  /** Within the transaction of whoever wants a delivery that was given up to be tried again. */
+  revive({ webhook, id }: { readonly webhook: string; readonly id: string }, at: number): void {
+    this.#queries.run(
+      this.#queries.build
+        .updateTable("delivery")
+        .set({ state: "waiting", try_count: 0, next_try_at: at })
+        .where("webhook", "=", webhook)
+        .where("id", "=", id)
+        .where("state", "=", "dead"),
+    );
   }
 
   due(webhook: string, now: number): DueDelivery | undefined {
@@ -117,10 +130,7 @@ export class SqliteOutbox implements Outbox {
     guard(() => write.immediate());
   }
 
-  read(
-    webhook: string,
-    { before, limit }: { readonly before: number | null; readonly limit: number },
-  ): readonly DeliveryRecord[] {
+  read(webhook: string, { before, limit, state, id }: DeliveryFilter): readonly DeliveryRecord[] {
     let query = this.#queries.build
       .selectFrom("delivery")
       .select(["number", "id", "notification", "kind", "state", "created_at", "body_bytes", "try_count"])
@@ -129,6 +139,8 @@ export class SqliteOutbox implements Outbox {
       .orderBy("number", "desc")
       .limit(limit);
     if (before !== null) query = query.where("number", "<", before);
+    if (state !== undefined) query = query.where("state", "=", state);
+    if (id !== undefined) query = query.where("id", "=", id);
     return guard(() =>
       this.#queries.all(query).map((row) => ({
         number: row.number,

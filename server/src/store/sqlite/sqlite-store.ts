@@ -139,7 +139,7 @@ export class SqliteStore implements Store {
     for (const environment of environments) {
       this.#put("environment", environment.key, documents.writeEnvironment(environment), digest);
     }
-    for (const edit of edits) this.#writeEdit(edit, digest);
+    for (const edit of edits) this.#writeEdit(edit, at, digest);
     if (transaction.epoch !== undefined) this.#queries.run(this.#queries.build.deleteFrom("change"));
     for (const commit of commits) this.#appendChange(documents.writeChange(commit, at), commit);
     for (const [environment, revision] of compact) this.#compact(environment, revision);
@@ -158,7 +158,7 @@ export class SqliteStore implements Store {
     return meta;
   }
 
-  #writeEdit(edit: Edit, digest: RunningDigest): void {
+  #writeEdit(edit: Edit, at: number, digest: RunningDigest): void {
     switch (edit.kind) {
       case "environment":
         return; // Written with its revision and checksum, from Transaction.environments.
@@ -166,6 +166,8 @@ export class SqliteStore implements Store {
         return this.#put("flag", edit.key, documents.writeFlag(edit.after), digest);
       case "token":
         return this.#put("token", edit.id, documents.writeToken(edit.after), digest);
+      case "delivery":
+        return this.outbox.revive(edit, at);
       case "webhook":
         if (edit.after) return this.#put("webhook", edit.id, documents.writeWebhook(edit.after), digest);
         this.outbox.forget(edit.id);
