@@ -7,8 +7,8 @@ export type Progress = "done" | "more" | "unreadable";
 
 type Evidence = Pick<EvidenceSource, "cells" | "page">;
 
-/** Read and added up in one turn: eight intervals of two arms take some milliseconds, latencies included. */
-const ROWS_AT_ONCE = 16;
+/** Read and added up in one turn: four intervals of two arms, latencies included, take a few milliseconds. */
+const ROWS_AT_ONCE = 8;
 
 /**
  * What was added up of one attempt's evidence. A cache and nothing else: made anew it gives the same, only later.

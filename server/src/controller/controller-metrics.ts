@@ -1,7 +1,7 @@
-import { Counter, Histogram, type Registry } from "prom-client";
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import { readGauge } from "../ops/gauge.ts";
 
-/** Labels are words of ours: bounded, however many rollouts there are. */
+/** Labels are words of ours, and flags and environments of few rollouts: bounded, however many there are. */
 export interface ControllerMetrics {
   readonly looks: Counter<"due" | "verdict">;
   readonly lookSeconds: Histogram;
@@ -10,21 +10,45 @@ export interface ControllerMetrics {
   readonly defects: Counter;
 }
 
-export interface Ages {
-  readonly liveCount: number;
-  /** Of the live rollout that has waited longest for a look; 0 without one. */
-  readonly oldestLookSeconds: number;
+/** A live rollout, as the controller knows it. */
+export interface LookAge {
+  readonly environment: string;
+  readonly flag: string;
+  readonly ageSeconds: number;
+  /** Of its plan. */
+  readonly intervalSeconds: number;
 }
 
-export function createControllerMetrics(registry: Registry, ages: () => Ages): ControllerMetrics {
+/** Rollouts with an age of their own: of more, those that have waited longest. */
+const MAXIMUM_SHOWN = 50;
+
+export function createControllerMetrics(registry: Registry, ages: () => readonly LookAge[]): ControllerMetrics {
   const registers = [registry];
-  readGauge(registry, "bunting_rollouts_live", "Rollouts under way.", () => ages().liveCount);
-  readGauge(
-    registry,
-    "bunting_rollout_look_age_seconds",
-    "Time since the live rollout was looked at that has waited longest. Alarm at twice the longest analysis interval.",
-    () => ages().oldestLookSeconds,
-  );
+  readGauge(registry, "bunting_rollouts_live", "Rollouts under way.", () => ages().length);
+  const labelNames = ["environment", "flag"] as const;
+  // Registered first, so read first: it reads for both.
+  const age = new Gauge({
+    name: "bunting_rollout_look_age_seconds",
+    help: "Time since a live rollout was looked at. More than twice its interval: automation is stuck.",
+    labelNames,
+    registers,
+    collect: () => collect(),
+  });
+  const interval = new Gauge({
+    name: "bunting_rollout_look_interval_seconds",
+    help: "How often the plan of a live rollout wants it looked at.",
+    labelNames,
+    registers,
+  });
+  const collect = (): void => {
+    age.reset();
+    interval.reset();
+    const longest = ages().toSorted((one, other) => other.ageSeconds - one.ageSeconds);
+    for (const { environment, flag, ageSeconds, intervalSeconds } of longest.slice(0, MAXIMUM_SHOWN)) {
+      age.set({ environment, flag }, ageSeconds);
+      interval.set({ environment, flag }, intervalSeconds);
+    }
+  };
   return {
     looks: new Counter({
       name: "bunting_rollout_looks_total",

@@ -1,12 +1,13 @@
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { decide, restoreInputs } from "@bunting/gating";
 import { createFakeTime, createSeededRandom } from "@bunting/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { actor, createFlag, flagKeyOf, killOf, PRODUCTION, restoreOf, TestFolder } from "../ledger/ledger-fixture.ts";
 import { AttemptMemory } from "./attempt-memory.ts";
 import { ControllerWorld, FLAG, TUESDAY } from "./controller-fixture.ts";
-import { look } from "./look.ts";
+import { look, watch } from "./look.ts";
 
 let world: ControllerWorld;
 beforeEach(() => {
@@ -430,5 +431,61 @@ describe("GA-207 R30 kill -9 at any step", () => {
     } finally {
       for (const copy of remains) rmSync(copy, { recursive: true, force: true });
     }
+  });
+});
+
+describe("GA-179 whoever is on call", () => {
+  it("sees of each live rollout how long nobody has looked at it, and how often its plan wants that", async () => {
+    const id = world.start({ analysisIntervalSeconds: 60 });
+    world.run();
+    world.traffic(id, 120);
+    const valueOf = async (name: string): Promise<number | undefined> => {
+      const line = `${name}{environment="production",flag="checkout"} `;
+      const text = await world.registry.metrics();
+      const found = text.split("\n").find((each) => each.startsWith(line));
+      return found === undefined ? undefined : Number(found.slice(line.length));
+    };
+    expect(await valueOf("bunting_rollout_look_interval_seconds")).toBe(60);
+    expect(await valueOf("bunting_rollout_look_age_seconds")).toBeLessThanOrEqual(60);
+    // Evidence that cannot be read puts looks off, and that must be seen.
+    world.evidence.isReadable = false;
+    world.time.advance(600_000);
+    expect(await valueOf("bunting_rollout_look_age_seconds")).toBeGreaterThan(550);
+    world.evidence.isReadable = true;
+    world.command(id, "rollback", "done");
+    expect(await valueOf("bunting_rollout_look_age_seconds")).toBeUndefined();
+  });
+});
+
+describe("GA-178 a look at much evidence", () => {
+  it("lets a gross failure be acted on while statistics are still being made, and replays all the same", () => {
+    const id = world.start({
+      analysisIntervalSeconds: 3_600,
+      decideBy: "evidence",
+      stages: [{ percent: 10 }, { percent: 50 }],
+    });
+    world.traffic(id, 1_200);
+    const { rollout } = world.rollout(id);
+    world.evidence.report(rollout, "on", { outcomeCount: 100, errorCount: 100 });
+    world.evidence.report(rollout, "off", { outcomeCount: 900 });
+    const stored = world.rollout(id);
+    const { configuration } = world.configuration();
+    const facts = { memory: new AttemptMemory(rollout), now: world.time.clock.now() };
+    expect(look(stored, configuration, world.evidence, facts)).toBe("more");
+    const looked = watch(stored, configuration, world.evidence, facts);
+    expect(looked?.ruling.decision).toMatchObject({ action: "rollback", counts: { canary: { errorCount: 100 } } });
+    expect(looked?.inputs).toMatchObject({ through: -1, settledCount: 0 });
+    const again = looked && restoreInputs(JSON.parse(JSON.stringify(looked.inputs)), []);
+    expect(again && decide(again).decision).toEqual(looked?.ruling.decision);
+  });
+
+  it("is taken in several turns by a controller that starts late, and comes to the same", () => {
+    const id = world.start({ decideBy: "evidence", stages: [{ percent: 10 }, { percent: 50 }] });
+    world.traffic(id, 1_200);
+    world.run();
+    world.time.advance(1_000);
+    const { latestAnalysis } = world.rollout(id);
+    expect(latestAnalysis).toMatchObject({ bakedSeconds: 1_190 });
+    expect(latestAnalysis?.counts.canary.outcomeCount).toBe(119 * 100);
   });
 });

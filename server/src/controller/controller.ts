@@ -6,7 +6,7 @@ import type { StoredConfiguration, StoredRollout } from "../ledger/state.ts";
 import type { Clock, Logger, Scheduler } from "../ports.ts";
 import { liveRollouts } from "../rollouts/rollout.ts";
 import { AttemptMemory } from "./attempt-memory.ts";
-import { type Ages, type ControllerMetrics, createControllerMetrics } from "./controller-metrics.ts";
+import { type ControllerMetrics, createControllerMetrics, type LookAge } from "./controller-metrics.ts";
 import { type LookEvidence, type Looked, look, watch } from "./look.ts";
 import { type Attention, type Due, dueOf } from "./schedule.ts";
 
@@ -262,14 +262,17 @@ class RolloutController implements Controller {
     }
   }
 
-  #ages(): Ages {
+  #ages(): readonly LookAge[] {
     const now = this.#deps.clock.monotonic();
-    const live = this.#live();
-    const ages = live.map(({ stored }) => {
-      const { lookedAt } = this.#attention.get(stored.rollout.id) ?? UNSEEN;
-      return now - Math.max(lookedAt, this.#startedAt);
+    return this.#live().map(({ stored: { rollout } }) => {
+      const { lookedAt } = this.#attention.get(rollout.id) ?? UNSEEN;
+      return {
+        environment: rollout.environment,
+        flag: rollout.flag,
+        ageSeconds: (now - Math.max(lookedAt, this.#startedAt)) / 1_000,
+        intervalSeconds: rollout.plan.analysisIntervalSeconds,
+      };
     });
-    return { liveCount: live.length, oldestLookSeconds: Math.max(0, ...ages) / 1_000 };
   }
 }
 
