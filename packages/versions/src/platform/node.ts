@@ -31,15 +31,12 @@ const YOUNG_GENERATION_MB = 16;
  */
 function createThreads({ maxHeapMb, urls }: ThreadLimits): Threads {
   const bootstrap = bootstrapOf(urls);
-  const startWorker = (): Worker => {
-    const worker = new Worker(bootstrap, {
+  const startWorker = (): Worker =>
+    new Worker(bootstrap, {
       eval: true,
       execArgv: process.execArgv.filter((argument) => /^(--conditions|-C)=/.test(argument)).concat(OWN_CONDITIONS),
       resourceLimits: { maxOldGenerationSizeMb: maxHeapMb, maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
-    worker.unref();
-    return worker;
-  };
   let spare: Worker | null = null;
   let isWarm: Promise<void> = Promise.resolve();
   let isClosed = false;
@@ -50,15 +47,22 @@ function createThreads({ maxHeapMb, urls }: ThreadLimits): Threads {
     const forget = (): void => {
       if (spare === fresh) spare = null;
     };
-    fresh.once("error", forget).once("exit", forget);
-    isWarm = new Promise((resolve) => fresh.once("message", () => resolve()).once("exit", () => resolve()));
+    isWarm = new Promise((resolve) => {
+      // These stay: a worker whose last listener for messages is removed stops receiving.
+      fresh.on("message", () => resolve());
+      fresh.on("error", forget);
+      fresh.on("exit", () => {
+        forget();
+        resolve();
+      });
+    });
+    fresh.unref();
   };
   refill();
   return {
     start(listener) {
       const worker = spare ?? startWorker();
       spare = null;
-      worker.removeAllListeners();
       const thread = new NodeThread(worker, listener, maxHeapMb);
       setImmediate(refill);
       return thread;
