@@ -1,4 +1,4 @@
-import type { RolloutPlan, RolloutPlanInput, VariantKey } from "@bunting/contracts";
+import { type RolloutPlan, type RolloutPlanInput, rolloutPlan } from "@bunting/contracts";
 import { EVIDENCE_GROUPS, EVIDENCE_INTERVAL_MS, LATENCY_LADDER_MS } from "@bunting/contracts/literals";
 import type { ArmEvidence, EvidenceInterval } from "./evidence.ts";
 import type { JudgementInputs } from "./judgement.ts";
@@ -87,44 +87,9 @@ export function intervalsOf(
 
 /** A plan with defaults of the contract; stages 5 % and 50 % unless said otherwise. */
 export function planOf(changes: Partial<RolloutPlanInput>): RolloutPlan {
-  const { stages = [{ percent: 5 }, { percent: 50 }], guardrails = [], ...rest } = changes;
-  return {
-    canary: "on" as VariantKey,
-    control: "off" as VariantKey,
-    scope: { fallthrough: true },
-    minSamples: 100,
-    analysisIntervalSeconds: 60,
-    autoPromote: true,
-    autoRollback: true,
-    falseAlarmBudget: 0.01,
-    falsePromotionBudget: 0.05,
-    harmBudgetRate: 0.25,
-    decideBy: "evidence",
-    maxStageSeconds: 1800,
-    onNoData: "hold",
-    windows: [],
-    freezes: [],
-    notify: [],
-    checklist: [],
-    links: {},
-    ...rest,
-    stages: stages.map(({ guardrails: own, ...stage }) => ({
-      ...stage,
-      bakeSeconds: stage.bakeSeconds ?? 300,
-      ...(own === undefined ? {} : { guardrails: own.map(withDefaults) }),
-    })),
-    guardrails: guardrails.map(withDefaults),
-  } as RolloutPlan;
+  const stages = [{ percent: 5 }, { percent: 50 }];
+  return rolloutPlan.parse({ canary: "on", control: "off", stages, autoPromote: true, ...changes });
 }
-
-const withDefaults = (guardrail: object): object => ({
-  onFail: "rollback",
-  forSeconds: 0,
-  required: true,
-  exclusive: false,
-  ...("kind" in guardrail && guardrail.kind === "gauge" ? { maxAgeSeconds: 300 } : {}),
-  ...guardrail,
-});
 
 /** A look as soon as the last of the intervals is complete. */
 export function inputsOf(

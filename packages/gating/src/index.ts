@@ -49,7 +49,7 @@ export { defaultPlan, nextPercent, percentOfStage, planProblems, startProblems }
 export type { Refusal, RolloutErrorCode } from "./refusal.ts";
 export { RelativeTest } from "./relative-test.ts";
 export { type Difference, type Replay, replay } from "./replay.ts";
-export { applyTransition, approvalOf, type FlagFacts, flagStatus, stateOf } from "./rollout.ts";
+export { applyTransition, approvalOf, type FlagFacts, flagStatus, pendingRollout, stateOf } from "./rollout.ts";
 export type { DecisionDraft, Ruling } from "./ruling.ts";
 export { type ScopedConfiguration, serveOfScope, withServeOfScope } from "./scope.ts";
 export {

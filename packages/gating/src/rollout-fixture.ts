@@ -4,6 +4,7 @@ import type { DecisionInputs } from "./decide.ts";
 import { instantText, toUnixMs } from "./instant.ts";
 import type { Judgement } from "./judgement.ts";
 import { defaultPlan } from "./plan.ts";
+import { pendingRollout } from "./rollout.ts";
 import { binIndex } from "./sketch.ts";
 
 /* Rollouts, judgements and evidence for tests. */
@@ -20,31 +21,15 @@ export function planWith(changes: Partial<RolloutPlan> = {}): RolloutPlan {
 
 /** Pending, unless said otherwise. */
 export function rolloutWith(changes: Partial<Rollout> = {}): Rollout {
-  return {
+  const planned = {
     id: "r-1",
     environment: "production" as EnvironmentKey,
     flag: "redis-readthrough" as FlagKey,
-    plan: planWith(),
-    state: "pending",
-    attempt: 1,
-    stage: null,
-    percent: 0,
-    configurationVersion: null,
-    formerServe: null,
-    startedAt: null,
-    startedBy: null,
-    stageStartedAt: null,
-    askedAt: null,
-    endedAt: null,
-    because: "ana planned it.",
-    signatures: [],
-    checklist: [],
-    latestDecision: null,
+    plan: changes.plan ?? planWith(),
     createdBy: "ana",
     createdAt: instantText(TUESDAY - 3_600_000),
-    version: 1,
-    ...changes,
   };
+  return { ...pendingRollout(planned), ...changes };
 }
 
 /** In a stage since {@link TUESDAY}. */

@@ -17,6 +17,36 @@ export interface FlagFacts {
   readonly configurationVersion: number;
 }
 
+/** A plan that is written down, and changes nothing before somebody starts it. */
+export function pendingRollout({ id, environment, flag, plan, createdBy, createdAt }: PlannedRollout): Rollout {
+  return {
+    id,
+    environment,
+    flag,
+    plan,
+    state: "pending",
+    attempt: 1,
+    stage: null,
+    percent: 0,
+    configurationVersion: null,
+    formerServe: null,
+    startedAt: null,
+    startedBy: null,
+    stageStartedAt: null,
+    askedAt: null,
+    endedAt: null,
+    because: `${createdBy} wrote the plan.`,
+    signatures: [],
+    checklist: [...new Set(plan.checklist)].map((item) => ({ item, by: null, at: null })),
+    latestDecision: null,
+    createdBy,
+    createdAt,
+    version: 1,
+  };
+}
+
+type PlannedRollout = Pick<Rollout, "id" | "environment" | "flag" | "plan" | "createdBy" | "createdAt">;
+
 export function stateOf({ state, attempt, stage }: Pick<Rollout, "state" | "attempt" | "stage">): State {
   switch (state) {
     case "pending":

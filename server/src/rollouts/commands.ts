@@ -3,6 +3,7 @@ import { LIMITS } from "@bunting/contracts/literals";
 import {
   decideCommand,
   nextStepOf,
+  pendingRollout,
   planProblems,
   type Refusal as RolloutRefusal,
   startProblems,
@@ -43,30 +44,9 @@ export function createRollout(command: Create, situation: Situation): Decided {
   const untold = refuseUntold(command, state);
   if (untold) return untold;
 
-  const rollout: Rollout = {
-    id: newId(situation),
-    environment: command.environment,
-    flag: command.flag,
-    plan,
-    state: "pending",
-    attempt: 1,
-    stage: null,
-    percent: 0,
-    configurationVersion: null,
-    formerServe: null,
-    startedAt: null,
-    startedBy: null,
-    stageStartedAt: null,
-    askedAt: null,
-    endedAt: null,
-    because: `${actor.name} wrote the plan.`,
-    signatures: [],
-    checklist: [...new Set(plan.checklist)].map((item) => ({ item, by: null, at: null })),
-    latestDecision: null,
-    createdBy: actor.name,
-    createdAt: now,
-    version: 1,
-  };
+  const { environment, flag } = command;
+  const id = newId(situation);
+  const rollout = pendingRollout({ id, environment, flag, plan, createdBy: actor.name, createdAt: now });
   const after: StoredRollout = {
     rollout,
     formerAllocation: null,
