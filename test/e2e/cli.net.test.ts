@@ -265,10 +265,11 @@ describe("kill", () => {
     );
   });
 
-  it("twice is refused, with the remedy", async () => {
-    const { exitCode, err } = await bunting("kill redis-readthrough --reason again");
-    expect(exitCode).toBe(1);
-    expect(err).toContain("flag_killed");
+  it("twice says who was faster, and proves it as well", async () => {
+    const { exitCode, out, err } = await bunting("kill redis-readthrough --reason again --wait");
+    expect([exitCode, err]).toEqual([0, expect.not.stringContaining("flag_killed")]);
+    expect(out).toContain("redis-readthrough was killed already in production, by first admin at ");
+    expect(out).toMatch(/instances applied|No instance was connected/);
   });
 
   it("is undone by restore, with a receipt as well", async () => {
