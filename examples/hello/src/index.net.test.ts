@@ -40,6 +40,12 @@ describe("the smallest application", () => {
     expect((await hello.end("SIGINT")).code).toBe(0);
   });
 
+  it("says what to do first where no server was ever started", async () => {
+    hello = await greet({ BUNTING_URL: server.url, BUNTING_DATA_DIR: path.join(server.dataFolder, "gone") });
+    await hello.printed(/^There is no .*gone\/first-run\.json\. Start a server first/m, PATIENCE_MS);
+    expect((await hello.exited).code).toBe(1);
+  });
+
   it("has at most 40 lines", () => {
     expect(readFileSync(PROGRAM, "utf8").trimEnd().split("\n").length).toBeLessThanOrEqual(40);
   });
