@@ -72,13 +72,17 @@ export class AttemptMemory {
     const rows = evidence.page(armsOf(this.#rollout), range);
     if (rows === null) return "unreadable";
     const isEnd = rows.length < ROWS_AT_ONCE;
-    this.#take(reading, rows, isEnd);
+    this.#take(reading, rows, { isEnd, now });
     if (!isEnd) return "more";
     this.#through = reading.through;
     this.#settledCount += reading.newCount;
-    this.#hasGap = reading.isBehindGap;
+    this.#hasGap = reading.gap !== null;
     this.#reading = null;
-    return "done";
+    const { last } = this.#trail;
+    // Between the turns time went on, or the clock was set: what counts is what is whole now, when it is decided.
+    const isAsOfNow =
+      (last === null || isComplete(last, now)) && (reading.gap === null || !isComplete(reading.gap, now));
+    return isAsOfNow ? "done" : "more";
   }
 
   /** Goes back to before what has come late; null if that cannot be read. */
@@ -95,11 +99,15 @@ export class AttemptMemory {
     if (first)
       trail.rewindBefore(others.reduce<Place>((earliest, row) => (isAfter(earliest, row) ? row : earliest), first));
     const lastRead = trail.last && { ...trail.last, variant: AFTER_ANY, availableAt: Number.MAX_SAFE_INTEGER };
-    return { through, now, lastRead, unfinished: [], isBehindGap: false, newCount: news.length, countsRows: isFirst };
+    return { through, lastRead, unfinished: [], gap: null, newCount: news.length, countsRows: isFirst };
   }
 
   /** Adds what is whole; the last place of a page may go on with the next. */
-  #take(reading: Reading, rows: readonly EvidenceRow[], isEnd: boolean): void {
+  #take(
+    reading: Reading,
+    rows: readonly EvidenceRow[],
+    { isEnd, now }: { readonly isEnd: boolean; readonly now: number },
+  ): void {
     if (reading.countsRows) reading.newCount += rows.length;
     const read = [...reading.unfinished, ...rows];
     const final = read.at(-1);
@@ -109,8 +117,8 @@ export class AttemptMemory {
     reading.unfinished = read.filter(isUnfinished);
     const cells = read.filter((row) => !isUnfinished(row));
     for (const interval of intervalsOf({ rollout: this.#rollout, cells })) {
-      reading.isBehindGap ||= !isComplete(interval, reading.now);
-      if (!reading.isBehindGap) this.#trail.add(interval);
+      if (!isComplete(interval, now)) reading.gap ??= interval;
+      if (reading.gap === null) this.#trail.add(interval);
     }
   }
 }
@@ -118,11 +126,10 @@ export class AttemptMemory {
 /** Evidence on its way into the statistics. */
 interface Reading {
   readonly through: number;
-  readonly now: number;
   lastRead: EvidencePlace | null;
   unfinished: readonly EvidenceRow[];
-  /** An interval was not whole: nothing after it can be added. */
-  isBehindGap: boolean;
+  /** The first interval that was not whole: nothing after it can be added. */
+  gap: Place | null;
   newCount: number;
   readonly countsRows: boolean;
 }
