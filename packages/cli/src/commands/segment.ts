@@ -2,6 +2,7 @@ import { type AttributeCondition, type Segment, segmentPage, segment as segmentS
 import type { Command } from "commander";
 import type { Action } from "../action.ts";
 import { collectAttributeConditions, parseKey } from "../arguments.ts";
+import { ANY_ANSWER } from "../client.ts";
 import { usageFailure } from "../failure.ts";
 import { type Column, table } from "../output/table.ts";
 import type { Theme } from "../output/theme.ts";
@@ -81,7 +82,7 @@ async function deleteSegment(session: Session, key: string, options: { readonly 
   const { client, output } = session;
   const { etag } = await client.get(paths.segment(key), segmentSchema);
   await confirmed(options.yes, `Delete segment ${key}?`, session);
-  await client.write({ method: "DELETE", path: paths.segment(key), schema: anything, ifMatch: etag });
+  await client.write({ method: "DELETE", path: paths.segment(key), schema: ANY_ANSWER, ifMatch: etag });
   output.show({ deleted: key }, ({ deleted }, theme) => `${theme.paint("good", "✓")} Deleted segment ${deleted}.`);
 }
 
@@ -107,6 +108,3 @@ function renderSegment({ key, description, when, version }: Segment, theme: Them
     ...when.map((condition, index) => `  ${index === 0 ? "if " : "and"} ${conditionInWords(condition)}`),
   ].join("\n");
 }
-
-/** The answer to a deletion may be empty. */
-const anything = { safeParse: (value: unknown) => ({ success: true, data: value }) as const };

@@ -16,6 +16,7 @@ import {
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Action } from "../action.ts";
 import { collectKeys, collectList, parseCount, parseKey } from "../arguments.ts";
+import { ANY_ANSWER } from "../client.ts";
 import { usageFailure } from "../failure.ts";
 import { type Column, facts, table } from "../output/table.ts";
 import type { Theme } from "../output/theme.ts";
@@ -212,7 +213,7 @@ async function patchWebhook({ client, output }: Session, name: string, patch: We
 async function deleteWebhook(session: Session, name: string, options: { readonly yes?: boolean }): Promise<void> {
   const { client, output } = session;
   await confirmed(options.yes, `Delete webhook ${name}?`, session);
-  await client.write({ method: "DELETE", path: paths.webhook(name), schema: anything });
+  await client.write({ method: "DELETE", path: paths.webhook(name), schema: ANY_ANSWER });
   output.show({ deleted: name }, ({ deleted }, theme) => `${theme.paint("good", "✓")} Deleted webhook ${deleted}.`);
 }
 
@@ -256,7 +257,9 @@ async function redeliver(
   const ids = delivery === undefined ? dead.map(({ id }) => id).reverse() : [delivery];
   const items: Delivery[] = [];
   for (const id of ids) {
-    const { value } = await client.write({ method: "POST", path: paths.redeliver(name, id), schema: deliverySchema });
+    // A second try would be refused because of the first: by then the delivery waits.
+    const request = { method: "POST", path: paths.redeliver(name, id), isRepeatable: false } as const;
+    const { value } = await client.write({ ...request, schema: deliverySchema });
     items.push(value);
   }
   output.show({ items }, ({ items }, theme) =>
@@ -312,6 +315,3 @@ function kindsOf({ kinds }: Pick<Webhook, "kinds">): string {
 function scopeOf({ environments }: Pick<Webhook, "environments">): string {
   return environments?.join(", ") ?? "all";
 }
-
-/** The answer to a deletion may be empty. */
-const anything = { safeParse: (value: unknown) => ({ success: true, data: value }) as const };
