@@ -6,12 +6,14 @@ import { createNodeWorld } from "../packages/cli/src/node-world.ts";
 import { createProgram } from "../packages/cli/src/program.ts";
 import { renderReference } from "../packages/cli/src/reference.ts";
 import { ERRORS } from "../packages/contracts/src/errors.ts";
+import { FAILURE_CODES, VERSION_ERRORS } from "../packages/versions/src/errors.ts";
 import { SETTINGS } from "../server/src/config.ts";
 
 const folder = new URL("../docs/reference/", import.meta.url);
 const pages = {
   "errors.md": errorPage(),
   "configuration.md": configurationPage(),
+  "version-errors.md": versionErrorPage(),
   "cli.md": renderReference(createProgram(createNodeWorld(), () => {})),
 };
 const outdated = Object.entries(pages).filter(([name, page]) => current(name) !== page);
@@ -57,6 +59,31 @@ function errorPage() {
     "",
     "| code | status | close | retry |",
     "|---|---|---|---|",
+    ...rows,
+    "",
+    ...sections,
+  ].join("\n");
+}
+
+function versionErrorPage() {
+  const codes = Object.entries(VERSION_ERRORS);
+  const rows = codes.map(([code, { retryable }]) => {
+    const kind = FAILURE_CODES.includes(code) ? "failure" : "";
+    return `| [\`${code}\`](#${code}) | ${kind} | ${retryable ? "yes" : "no"} |`;
+  });
+  const sections = codes.map(([code, { meaning, normal, remedy }]) =>
+    [`## ${code}`, "", meaning, "", `- Normal: ${normal}`, `- Remedy: ${remedy}`, ""].join("\n"),
+  );
+  return [
+    "# Error codes of versioned modules",
+    "",
+    "Made from `packages/versions/src/errors.ts` by `npm run reference`: change it there.",
+    "",
+    "Calls are refused with a `VersionError` that has one of these as `code`. Those marked *failure* also say why a version is out of",
+    "service, in `failure` and `rollback` events. *Retry* says whether the same call may succeed later without a change.",
+    "",
+    "| code | event | retry |",
+    "|---|---|---|",
     ...rows,
     "",
     ...sections,

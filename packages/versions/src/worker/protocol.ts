@@ -4,6 +4,11 @@ import type { Columns } from "../version-module.ts";
 /*
  * What the host asks of a version's thread. Each request is answered once, in order. Whatever concerns many entities is one
  * message: a batch of 100,000 costs as many messages as a batch of one.
+ *
+ * There and back for 100,000 entities on two busy cores, median of 30: objects of four numbers 480 ms, their names 54 ms, a
+ * plain array of numbers 26 ms, a typed array 2.3 ms cloned and 0.06 ms handed over. So a batch holds typed arrays that are
+ * handed over, and slots instead of names. Memory that both sides share would save the 0.06 ms, and let a version write into
+ * what is not its own.
  */
 
 export interface Stated {
