@@ -77,7 +77,7 @@ export class Batcher {
       for (const { part, asked } of answers) {
         if (asked.ok) continue;
         this.report(part, () => true);
-        this.host.fleet.broke(part.entry, asked.failure);
+        this.host.fleet.broke(part.entry, asked.failure, part.sentAt);
         todo = [...todo, ...part.places];
       }
       if (todo.length > 0) await this.host.rescue();
@@ -129,7 +129,6 @@ export class Batcher {
     const { entry, entities } = part;
     const now = clock.monotonic();
     entry.heapBytes = heapBytes;
-    entry.lastAnswerAt = now;
     entry.batchCount += 1;
     entry.processedCount += entities.length;
     entry.times.add(processMs);

@@ -17,8 +17,8 @@ export interface Incident {
   readonly entities: readonly Entity[];
   /** The most batches that any of them had been through since its state was kept. */
   readonly lostBatchCount: number;
-  /** When it had last answered, monotonic ms. */
-  readonly lastAnswerAt: number | null;
+  /** When it was asked what it broke at; till then it served its entities. Monotonic ms. */
+  readonly since: number;
 }
 
 /** All declared versions and their threads. Performs the lives that lifecycle/version-life.ts decides. */
@@ -102,12 +102,12 @@ export class Fleet {
   }
 
   /** Takes a version out because its thread is gone, or must not be asked any more. */
-  broke(entry: VersionEntry, failure: Failure): void {
+  broke(entry: VersionEntry, failure: Failure, since: number = this.platform.clock.monotonic()): void {
     if (!hasThread(entry.life)) return;
     this.step(entry, { type: "broke", failure });
-    const { members: entities, lastAnswerAt } = entry;
+    const { members: entities } = entry;
     const lostBatchCount = entities.reduce((most, entity) => Math.max(most, entry.unsavedBatches(entity)), 0);
-    this.incidents.push({ entry, failure, entities, lostBatchCount, lastAnswerAt });
+    this.incidents.push({ entry, failure, entities, lostBatchCount, since });
     this.listeners.tell("failure", { version: entry.name, ...failure });
     for (const other of this.entries.values()) {
       for (const entity of other.members) entity.happened({ type: "lost", version: entry.name });

@@ -498,9 +498,9 @@ export class ModuleRunner {
     }
     if (incidents.length === 0) return;
     this.evidence.flush();
-    for (const { entry, failure, entities, lostBatchCount, lastAnswerAt } of incidents) {
+    for (const { entry, failure, entities, lostBatchCount, since } of incidents) {
       if (entities.length === 0) continue;
-      const tally: Tally = { startedAt, savedCount, pauseMs: clock.monotonic() - (lastAnswerAt ?? startedAt) };
+      const tally: Tally = { startedAt, savedCount, pauseMs: clock.monotonic() - since };
       const what = { from: entry.name, entities, failure, lostBatchCount, message: failure.message };
       this.listeners.tell("rollback", this.reportOf(what, tally));
     }

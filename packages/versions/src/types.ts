@@ -100,7 +100,7 @@ export interface RollbackReport {
   readonly lostBatchCount: number;
   /** From the decision until the last of them was restored. */
   readonly rollbackMs: number;
-  /** The longest that any of them had no version: from the last answer of the old one to the acknowledgement of the new. */
+  /** The longest that any of them had no version: from when the old one was asked what it broke at, or was drained, to the acknowledgement of the new. */
   readonly downtimeMs: number;
   readonly isWithinLimit: boolean;
   /** Unix ms. */

@@ -28,8 +28,6 @@ export class VersionEntry {
   /** Monotonic ms. */
   loadedAt: number | null = null;
   unusedSince: number | null = null;
-  /** Of the last batch that was answered, monotonic ms. */
-  lastAnswerAt: number | null = null;
   batchCount = 0;
   checkpointBatch = 0;
   /** Monotonic ms. */
@@ -70,7 +68,6 @@ export class VersionEntry {
     this.batchCount = 0;
     this.checkpointBatch = 0;
     this.unusedSince = null;
-    this.lastAnswerAt = null;
   }
 
   get errorRate(): number {
