@@ -141,4 +141,17 @@ describe("GA-178 statistics that are brought up to date in steps", () => {
     );
     expect(memory.statistics.judgedThrough).toBe(FIRST + 499);
   });
+
+  it("take what became whole between two turns, as a replay of the decision would", () => {
+    const rows = new Rows();
+    for (let offset = 0; offset < 5; offset += 1) rows.add({ offset, lateness: 0, stage: 0, errorCount: 0 });
+    const memory = new AttemptMemory(rollout);
+    const index = FIRST + 10;
+    // A clock that was set back to where only the first two intervals are whole, and is set right between the turns.
+    expect(memory.advance(rows, index, (FIRST + 3) * 10_000)).toBe("more");
+    const now = (FIRST + 10) * 10_000;
+    while (memory.advance(rows, index, now) === "more");
+    expect(memory.statistics.judgedThrough).toBe(FIRST + 4);
+    expect(memory.settledCount).toBe(10);
+  });
 });
