@@ -7,6 +7,7 @@ import { baseline } from "./phases/baseline.ts";
 import { canary } from "./phases/canary.ts";
 import { collection } from "./phases/collection.ts";
 import { emergency } from "./phases/emergency.ts";
+import { gate } from "./phases/gate.ts";
 import { migration } from "./phases/migration.ts";
 import type { Stage } from "./phases/stage.ts";
 import { threeWay } from "./phases/three-way.ts";
@@ -35,33 +36,47 @@ for (const event of ["uncaughtException", "unhandledRejection"])
   process.on(event, (error) => defects.push(String(error)));
 
 let server: FlagServer | undefined;
-let flags: Flags | undefined;
-let game: Game | undefined;
+/** One to begin with; two where a rollout is to reach more than one process. */
+const games: Game[] = [];
+const clients: Flags[] = [];
 try {
   report.title(`Three versions of the game's logic, ${POPULATION} players, pace ${settings.pace}`);
   server = await startFlagServer();
   const flag = createGameFlag(server);
   await flag.create();
-  flags = createFlags({ url: server.url, token: server.sdkToken, instance: "game-1", cacheFile: false });
-  game = new Game({ flags, v2: settings.v2, unusedSeconds });
-  report.say("server", `${server.url}, SDK ${await flags.ready({ timeoutMs: 10_000 })}`);
+  const game = await open(server);
+  report.say("server", server.url);
   for (const [title, phase] of PHASES) {
     report.chapter(title);
     await phase({ game, flag, report, settings });
+  }
+  if (settings.gate) {
+    report.chapter("PHASE 6: The same by evidence, for every process");
+    await gate({ game, flag, report, settings }, await open(server));
   }
   report.say("audit", `${await flag.auditedChanges()} changes of the flag, each with its author and its receipt`);
 } catch (error) {
   defects.push(String(error));
 } finally {
-  await game?.close();
-  await flags?.close();
+  for (const game of games) await game.close();
+  for (const client of clients) await client.close();
   await server?.close();
 }
-const crashes = [...(game?.crashes ?? []), ...defects];
+const crashes = [...games.flatMap((game) => game.crashes), ...defects];
 for (const crash of crashes) report.say("crash", crash);
 report.measure("crashes", crashes.length);
 report.end();
 process.exit(report.card.isPassed ? 0 : 1);
+
+/** A game with an SDK and a connection of its own, as if it ran on a machine of its own. */
+async function open({ url, sdkToken }: FlagServer): Promise<Game> {
+  const flags = createFlags({ url, token: sdkToken, instance: `game-${games.length + 1}`, cacheFile: false });
+  clients.push(flags);
+  const game = new Game({ flags, v2: settings.v2, unusedSeconds });
+  games.push(game);
+  await flags.ready({ timeoutMs: 10_000 });
+  return game;
+}
 
 function settingsOrExit(): Settings {
   try {

@@ -52,7 +52,7 @@ export class Report {
 }
 
 /** Enough digits to compare with a limit, and no more. */
-export function figure(value: number): string {
+function figure(value: number): string {
   if (Number.isInteger(value)) return String(value);
   return value.toFixed(Math.abs(value) < 10 ? 2 : 1);
 }
