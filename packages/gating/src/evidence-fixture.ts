@@ -1,7 +1,8 @@
-import { type RolloutPlan, type RolloutPlanInput, rolloutPlan } from "@bunting/contracts";
+import type { RolloutPlan, RolloutPlanInput, VariantKey } from "@bunting/contracts";
 import { EVIDENCE_GROUPS, EVIDENCE_INTERVAL_MS, LATENCY_LADDER_MS } from "@bunting/contracts/literals";
 import type { ArmEvidence, EvidenceInterval } from "./evidence.ts";
 import type { JudgementInputs } from "./judgement.ts";
+import { defaultPlan } from "./plan.ts";
 import { binIndex, binLatencyMs } from "./sketch.ts";
 
 /* Evidence without randomness for tests of judgements: what is asked for is spread evenly over the groups. */
@@ -87,9 +88,28 @@ export function intervalsOf(
 
 /** A plan with defaults of the contract; stages 5 % and 50 % unless said otherwise. */
 export function planOf(changes: Partial<RolloutPlanInput>): RolloutPlan {
-  const stages = [{ percent: 5 }, { percent: 50 }];
-  return rolloutPlan.parse({ canary: "on", control: "off", stages, autoPromote: true, ...changes });
+  const { stages = [{ percent: 5 }, { percent: 50 }], guardrails = [], ...rest } = changes;
+  return {
+    ...defaultPlan("on" as VariantKey, "off" as VariantKey),
+    autoPromote: true,
+    ...rest,
+    stages: stages.map(({ guardrails: own, ...stage }) => ({
+      ...stage,
+      bakeSeconds: stage.bakeSeconds ?? 300,
+      ...(own === undefined ? {} : { guardrails: own.map(withDefaults) }),
+    })),
+    guardrails: guardrails.map(withDefaults),
+  } as RolloutPlan;
 }
+
+const withDefaults = (guardrail: object): object => ({
+  onFail: "rollback",
+  forSeconds: 0,
+  required: true,
+  exclusive: false,
+  ...("kind" in guardrail && guardrail.kind === "gauge" ? { maxAgeSeconds: 300 } : {}),
+  ...guardrail,
+});
 
 /** A look as soon as the last of the intervals is complete. */
 export function inputsOf(
