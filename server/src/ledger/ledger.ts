@@ -1,4 +1,11 @@
-import type { AuditEntry, AuditVerification, Backup, DecisionRecord, EnvironmentKey, Ruleset } from "@bunting/contracts";
+import type {
+  AuditEntry,
+  AuditVerification,
+  Backup,
+  DecisionRecord,
+  EnvironmentKey,
+  Ruleset,
+} from "@bunting/contracts";
 import type { Cancel } from "../ports.ts";
 import type { Outbox } from "../webhooks/delivery.ts";
 import type { Actor, Command, Idempotency, Outcome } from "./command.ts";
