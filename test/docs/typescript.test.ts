@@ -76,6 +76,7 @@ function configuration(): object {
       paths: {
         "@bunting/sdk": [path.join(sdk, "src/index.ts")],
         "@bunting/sdk/testing": [path.join(sdk, "src/testing.ts")],
+        "@bunting/versions": [path.join(root, "packages/versions/src/index.ts")],
         "*": [path.join(sdk, "node_modules/*"), path.join(sdk, "node_modules/@types/*")],
       },
     },
