@@ -81,7 +81,7 @@ simulated here). ${runsOf(of("gross"))}
 
 ${errorTable(of("gross"), detection)}
 
-A regression that begins late, *burst*; times count from its begin, alarms before it are wrong. ${runsOf(of("late"))}
+A regression from the start and one that begins late, *burst*; times count from its begin, alarms before it are wrong. ${runsOf(of("late"))}
 
 ${errorTable(of("late"), lateDetection)}
 

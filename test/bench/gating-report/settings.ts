@@ -132,6 +132,12 @@ export const COLUMNS: readonly Column[] = [
       })),
     ),
   ),
+  ...[0.01, 0.05, 0.25].map((shareRate) => ({
+    table: "power" as const,
+    name: `both ${percent(shareRate)} 1 to 5 % errors`,
+    experiment: errors({ shareRate, baseRate: 0.01, regression: 5 }),
+    share: 0.2,
+  })),
   ...[10, 40, 190].flatMap((regression) =>
     [0.01, 0.05].map((shareRate) => ({
       table: "gross" as const,
@@ -140,12 +146,25 @@ export const COLUMNS: readonly Column[] = [
       share: 0.1,
     })),
   ),
-  ...[0.05, 0.25].map((shareRate) => ({
-    table: "late" as const,
-    name: `${percent(shareRate)} x4 from minute 30`,
-    experiment: errors({ model: "burst", shareRate, regression: 4, regressionFrom: 180 }),
-    share: 0.1,
-  })),
+  ...[
+    { requestsPerSecond: 10, shareRate: 0.05, regressions: [10, 40, 190] },
+    { requestsPerSecond: 1000, shareRate: 0.01, regressions: [10, 190] },
+  ].flatMap(({ requestsPerSecond, shareRate, regressions }) =>
+    regressions.map((regression) => ({
+      table: "gross" as const,
+      name: `${requestsPerSecond.toLocaleString("en")} rps ${percent(shareRate)} x${regression}`,
+      experiment: errors({ requestsPerSecond, shareRate, regression }),
+      share: 0.1,
+    })),
+  ),
+  ...[0, 180].flatMap((regressionFrom) =>
+    [0.05, 0.25].map((shareRate) => ({
+      table: "late" as const,
+      name: `${percent(shareRate)} x4 from ${regressionFrom === 0 ? "the start" : "minute 30"}`,
+      experiment: errors({ model: "burst", shareRate, regression: 4, regressionFrom }),
+      share: 0.1,
+    })),
+  ),
   ...PROOFS.flatMap(({ model, shareRate, margin, requestsPerSecond }) =>
     [margin, 1].map((regression) => ({
       table: "proof" as const,
@@ -166,7 +185,7 @@ export const COLUMNS: readonly Column[] = [
     experiment: { kind: "latency" as const, setting: requests({ shareRate }) },
     share: 0.15,
   })),
-  ...[0.01, 0.05, 0.25].flatMap((shareRate) =>
+  ...SHARES.flatMap((shareRate) =>
     [
       { name: "+10 %", changes: { latencyFactor: 1.1 } },
       { name: "+25 %", changes: { latencyFactor: 1.25 } },
