@@ -257,6 +257,17 @@ describe("NO-8 a delivery that fails", () => {
     expect(metrics).toContain('bunting_webhook_deliveries{state="dead"} 1');
   });
 
+  it("costs no other figure when it cannot be counted", async () => {
+    const unreadable = (): never => {
+      throw new Error("SQLITE_IOERR");
+    };
+    start();
+    observeOutbox(registry, { count: unreadable }, () => time.clock.now());
+    const metrics = await registry.metrics();
+    expect(metrics).toContain("bunting_webhook_tries_total");
+    expect(metrics).not.toMatch(/^bunting_webhook_(deliveries|oldest_waiting_seconds)/m);
+  });
+
   it("waits its time across a restart, and no longer than that for a clock that was set back", async () => {
     createWebhook("releases");
     receivers.answers = [failed];

@@ -83,10 +83,17 @@ export class Deliverer {
   }
 
   #begin(webhook: StoredWebhook, due: DueDelivery): void {
-    const done = this.#deliver(webhook, due).finally(() => {
-      this.#underWay.delete(webhook.id);
-      this.#wakeSoon(0);
-    });
+    const done = this.#deliver(webhook, due).then(
+      () => {
+        this.#underWay.delete(webhook.id);
+        this.#wakeSoon(0);
+      },
+      // Nothing throws in there that we know of. Whatever does must not end the process, nor be tried without a pause.
+      (error: unknown) => {
+        this.#underWay.delete(webhook.id);
+        this.#deps.logger.error({ error, delivery: due.id }, "A delivery could not be tried.");
+      },
+    );
     this.#underWay.set(webhook.id, done);
   }
 

@@ -25,15 +25,25 @@ export function createWebhookMetrics(registry: Registry) {
 /** Read when somebody asks. Alert on `dead`, and on an age above an hour. */
 export function observeOutbox(registry: Registry, outbox: { count(): OutboxCount }, now: () => number): void {
   const registers = [registry];
+  // A database that cannot be read must not take the other figures with it: these are absent then, which alerts too.
+  const ask = (): OutboxCount | null => {
+    try {
+      return outbox.count();
+    } catch {
+      return null;
+    }
+  };
   new Gauge({
     name: "bunting_webhook_deliveries",
     help: "Deliveries that wait, and that are given up and kept to be looked at.",
     labelNames: ["state"],
     registers,
     collect() {
-      const { waiting, dead } = outbox.count();
-      this.set({ state: "waiting" }, waiting);
-      this.set({ state: "dead" }, dead);
+      this.reset();
+      const count = ask();
+      if (count === null) return;
+      this.set({ state: "waiting" }, count.waiting);
+      this.set({ state: "dead" }, count.dead);
     },
   });
   new Gauge({
@@ -41,8 +51,9 @@ export function observeOutbox(registry: Registry, outbox: { count(): OutboxCount
     help: "Age of the oldest delivery that waits; 0 if none does.",
     registers,
     collect() {
-      const { oldestWaitingAt } = outbox.count();
-      this.set(oldestWaitingAt === null ? 0 : Math.max(0, now() - oldestWaitingAt) / 1000);
+      const count = ask();
+      if (count === null) this.remove();
+      else this.set(count.oldestWaitingAt === null ? 0 : Math.max(0, now() - count.oldestWaitingAt) / 1000);
     },
   });
 }
