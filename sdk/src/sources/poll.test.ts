@@ -127,6 +127,47 @@ describe("LC-45 polling", () => {
   });
 });
 
+describe("LC-71 what changes by a poll says that it came by one", () => {
+  it("with the first answer, and with the first after a failure", () => {
+    const polled = polling();
+    const heard: string[] = [];
+    const listen = (flags: Flags): void => {
+      flags.on("ready", () => heard.push(`ready ${flags.status().transport}`));
+      flags.on("change", ({ revision }) => heard.push(`${revision} ${flags.status().transport}`));
+    };
+    const other = createFlagsOn(polled.world.platform, { url: "https://flags.test", token: "t", cacheFile: false });
+    listen(other);
+    polled.world.time.advance(2_000);
+    expect(heard).toEqual(["1 poll", "ready poll"]);
+
+    polled.answer = () => ({ kind: "failed", code: "ECONNRESET" });
+    polled.world.origin.put(booleanFlag("redis", { salt: 1 }));
+    polled.world.time.advance(2_000);
+    polled.world.origin.put(booleanFlag("redis", { salt: 2 }));
+    polled.world.time.advance(60_000);
+    expect(other.status().transport).toBe("none");
+    polled.world.origin.put(booleanFlag("redis", { salt: 3 }));
+    polled.answer = null;
+    polled.world.time.advance(60_000);
+    expect(heard.slice(2)).toEqual(["2 poll", "4 poll"]);
+  });
+
+  it("also where the answer is that nothing changed", () => {
+    const polled = polling();
+    const bootstrap = polled.world.origin.snapshot();
+    const flags = createFlagsOn(polled.world.platform, {
+      url: "https://flags.test",
+      token: "t",
+      cacheFile: false,
+      bootstrap,
+    });
+    const heard: string[] = [];
+    flags.on("ready", () => heard.push(flags.status().transport));
+    polled.world.time.advance(30_000);
+    expect(heard).toEqual(["poll"]);
+  });
+});
+
 describe("LC-46 an answer that is not a ruleset replaces nothing", () => {
   const good = (polled: Polled): object => polled.world.origin.snapshot();
   const cases: [string, (polled: Polled) => MemoryAnswer][] = [

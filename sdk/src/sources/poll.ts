@@ -12,7 +12,7 @@ export interface Poller {
   start(): void;
   stop(): void;
   readonly isPolling: boolean;
-  /** Whether the last answer was good: changes arrive this way now. */
+  /** Whether the last answer was good: changes arrive this way now, beginning with those that it brings itself. */
   readonly isAnswered: boolean;
 }
 
@@ -93,7 +93,6 @@ class LongPoller implements Poller {
     const result = this.judge(outcome);
     if (result === "changed" || result === "unchanged") {
       this.failed = 0;
-      this.isAnswered = true;
       this.host.answered();
       return this.later(this.spacing(result));
     }
@@ -116,6 +115,7 @@ class LongPoller implements Poller {
       this.host.serverTime(Number(sentAt));
     }
     if (status === 304) {
+      this.isAnswered = true;
       this.host.confirmed();
       return "unchanged";
     }
@@ -129,6 +129,8 @@ class LongPoller implements Poller {
     const snapshot = /^application\/json\b/.test(headers.get("content-type") ?? "") ? parseSnapshot(body) : null;
     if (snapshot === null || snapshot.parts !== 1) return this.malformed("something that is not a ruleset");
     const { epoch, revision, checksum, flags, segments } = snapshot;
+    // Whoever hears of the change asks how it came: before it is told, that is known.
+    this.isAnswered = true;
     const verdict = this.host.replica.install({ epoch, revision, checksum, flags, segments });
     if (verdict === "checksum") return this.malformed("a ruleset that contradicts its checksum");
     if (verdict === "refused") {
