@@ -381,6 +381,25 @@ describe("entities and batches", () => {
     expect(logic.entities()).toEqual(ENTITIES.slice(1));
   });
 
+  it("come one by one without anybody else being asked about, and the split stays exact", async () => {
+    const test = createTestFlags({ logic: { variants: { v1: "v1", v2: "v2" }, fallthrough: { v1: 70, v2: 30 } } });
+    let asked = 0;
+    const place: typeof test.place = (...of) => {
+      asked += 1;
+      return test.place(...of);
+    };
+    const flags = { ...test, place };
+    const { logic, done, counts } = await populated({ flags, flag: "logic" });
+    await done(logic.settled());
+    const before = asked;
+    const state = { count: 0, sum: 0, trail: ["v1"] };
+    for (let late = 0; late < 20; late += 1) await done(logic.addEntities([{ entity: `late-${late}`, state }]));
+    await done(logic.removeEntities(ENTITIES.slice(0, 20)));
+    await done(logic.settled());
+    expect(asked - before).toBe(20);
+    expect(counts()).toEqual({ v1: 70, v2: 30 });
+  });
+
   it("say what is wrong with a batch, before anything is processed", async () => {
     const { logic, done } = await populated({ limits: { maxQueuedBatches: 2 } });
     const wrong = Promise.allSettled([

@@ -11,7 +11,8 @@ export {
 export type { PromotionPlan } from "./health/promotion.ts";
 export type { VersionLifeName } from "./lifecycle/version-life.ts";
 export type { Limits, VersionedModuleOptions } from "./options.ts";
-export { distribute, inOrder, type Range, type Seat } from "./routing/rank.ts";
+export { distribute } from "./routing/crowd.ts";
+export { inOrder, type Range, type Seat } from "./routing/rank.ts";
 export type { SplitControl, TrafficSplit } from "./routing/source.ts";
 export type {
   AddOptions,

@@ -223,7 +223,7 @@ export class ModuleRunner {
       const taken = kept.find(({ entity }) => this.population.has(entity))?.entity ?? duplicateIn(kept);
       if (taken !== undefined) throw new VersionError("entity_exists", `There is an entity "${taken}" already.`);
       const entities = kept.map(({ entity, state }) => this.population.add(entity, { version: stateOf, state }));
-      this.population.routeBy(this.source, false);
+      const routed = this.population.routeArrivals(this.source, entities);
       await this.rescue();
       const homeless = entities.filter(({ owner }) => owner === null);
       if (homeless.length > 0) {
@@ -236,16 +236,12 @@ export class ModuleRunner {
           `No version takes "${homeless[0]?.name}" with a state of "${stateOf}".${reason.join("")}`,
         );
       }
-      this.planMoves();
+      this.planMovesOf(routed);
     });
   }
 
   remove(names: readonly string[]): Promise<void> {
-    return this.turn(async () => {
-      await this.forget([...new Set(names)].map((name) => this.population.get(name)));
-      this.population.routeBy(this.source, false);
-      this.planMoves();
-    });
+    return this.turn(() => this.forget([...new Set(names)].map((name) => this.population.get(name))));
   }
 
   states(names: readonly string[] | null): Promise<ReadonlyMap<string, unknown>> {
@@ -342,7 +338,7 @@ export class ModuleRunner {
   private splitChanged(): void {
     // What this module asked for itself does not undo what it has done in the meantime.
     if (this.changesUnderWay === 0) this.redirects.clear();
-    this.population.routeBy(this.source, true);
+    this.population.routeAgain(this.source);
     this.planMoves();
   }
 
@@ -355,16 +351,23 @@ export class ModuleRunner {
     return this.fleet.fallbacksFor(entity.previous).find((version) => !entity.refusedBy.has(version)) ?? null;
   }
 
+  /** For everybody: the split has changed, or what can be used. */
   private planMoves(): void {
-    const waiting: Entity[] = [];
-    for (const entity of this.population.all()) {
+    this.waitingToMove = [];
+    this.planMovesOf(this.population.all());
+  }
+
+  /** For those whose route has changed. */
+  private planMovesOf(entities: readonly Entity[]): void {
+    const waiting = new Set(this.waitingToMove);
+    for (const entity of entities) {
       const target = this.targetOf(entity);
       if (target === null || target === entity.owner) continue;
-      if (this.fleet.isReady(target)) waiting.push(entity);
+      if (this.fleet.isReady(target)) waiting.add(entity);
       else this.loadForTraffic(this.fleet.get(target));
     }
-    this.waitingToMove = waiting;
-    if (waiting.length > 0) this.moveSoon();
+    this.waitingToMove = [...waiting];
+    if (waiting.size > 0) this.moveSoon();
   }
 
   private loadForTraffic(entry: VersionEntry): void {
@@ -539,6 +542,7 @@ export class ModuleRunner {
     };
   }
 
+  /** Nobody knows them any more, and whoever has to make up for them is told to move. */
   private async forget(entities: readonly Entity[]): Promise<void> {
     const groups = groupBy(entities, ({ owner }) => (owner === null ? undefined : this.fleet.entries.get(owner)));
     const farewells = [...groups].map(([entry, those]) => ({ entry, those, thread: entry?.thread ?? null }));
@@ -549,12 +553,14 @@ export class ModuleRunner {
         entry?.leave(entity);
       }
     }
+    const rerouted = this.population.routeDepartures(entities);
     for (const { entry, those, thread } of farewells) {
       if (entry === undefined || thread === null || entry.thread !== thread) continue;
       const names = those.map(({ name }) => name);
       const asked = await thread.ask<"release">({ type: "release", entities: names }, this.options.limits.deadlineMs);
       if (!asked.ok) await this.emergency(entry, asked.failure);
     }
+    this.planMovesOf(rerouted);
   }
 
   // --- from time to time

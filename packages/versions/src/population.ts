@@ -1,12 +1,14 @@
 import { type Backup, Entity } from "./entity.ts";
 import { VersionError } from "./errors.ts";
-import { route } from "./routing/route.ts";
+import { Router } from "./routing/router.ts";
 import type { SplitSource } from "./routing/source.ts";
 
 /** The entities that the module owns, in an order of their own, and where the split puts them. */
 export class Population {
   private readonly byName = new Map<string, Entity>();
-  private ordered: readonly Entity[] | null = null;
+  private readonly router = new Router<Entity>();
+  /** Null after somebody has left: the others' places are counted again when they are asked for. */
+  private ordered: Entity[] | null = [];
 
   get size(): number {
     return this.byName.size;
@@ -23,11 +25,12 @@ export class Population {
     return entity;
   }
 
+  /** Nobody is routed by it yet. */
   add(name: string, backup: Backup): Entity {
     if (this.byName.has(name)) throw new VersionError("entity_exists", `There is an entity "${name}" already.`);
     const entity = new Entity(name, backup);
     this.byName.set(name, entity);
-    this.ordered = null;
+    if (this.ordered !== null) entity.index = this.ordered.push(entity) - 1;
     return entity;
   }
 
@@ -46,21 +49,24 @@ export class Population {
     return this.ordered;
   }
 
-  /** Asks the split about everybody again. `isFresh`: where they stood may have changed too. */
-  routeBy(source: SplitSource, isFresh: boolean): void {
-    const all = this.all();
-    for (const entity of all) if (isFresh || entity.placement === null) entity.placement = source.place(entity.name);
-    const routes = route(
-      all.map((entity) => ({
-        entity: entity.name,
-        placement: entity.placement ?? source.place(entity.name),
-        current: entity.routed,
-      })),
-    );
-    for (const entity of all) {
-      const routed = routes.get(entity.name) ?? null;
-      if (routed !== entity.routed) entity.refusedBy.clear();
-      entity.routed = routed;
-    }
+  /** @returns Newcomers, and whoever has to move for them. */
+  routeArrivals(source: SplitSource, arrivals: readonly Entity[]): readonly Entity[] {
+    return rerouted(this.router.join(source, arrivals));
   }
+
+  /** @returns Whoever has to move because these are gone. */
+  routeDepartures(departures: readonly Entity[]): readonly Entity[] {
+    return rerouted(this.router.leave(departures));
+  }
+
+  /** Asks the split about everybody again. */
+  routeAgain(source: SplitSource): void {
+    rerouted(this.router.routeAgain(source));
+  }
+}
+
+/** What refused it before may take it now. */
+function rerouted(entities: readonly Entity[]): readonly Entity[] {
+  for (const { refusedBy } of entities) refusedBy.clear();
+  return entities;
 }

@@ -1,7 +1,8 @@
 import { allocate, BUCKET_COUNT, toSortedRanges } from "@bunting/engine";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { distribute, inOrder, type Range, type Seat } from "./rank.ts";
+import { Crowd, distribute } from "./crowd.ts";
+import { inOrder, type Range, type Seat } from "./rank.ts";
 
 type Weights = Parameters<typeof allocate>[1];
 
@@ -137,6 +138,37 @@ describe("distributing a population by rank", () => {
       given = next;
     }
     expect(countsOf(given)).toEqual({ v1: 135, v2: 15 });
+  });
+
+  it("comes to the same answer by one and one as by all at once, and names whoever moved and nobody else", () => {
+    const changes = fc.array(fc.record({ leavers: fc.nat({ max: 50 }), size: fc.nat({ max: 50 }) }), { maxLength: 12 });
+    fc.assert(
+      fc.property(population, percentages, percentages, changes, (people, before, split, steps) => {
+        const [, ranges = []] = history([before, split]);
+        const [first = []] = history([before]);
+        const half = people.slice(0, people.length / 2);
+        const crowd = new Crowd(ranges, seatsOf(half, seat(seatsOf(half, new Map()), first)));
+        let present = half;
+        let waiting = people.slice(half.length);
+        for (const { leavers, size } of steps) {
+          for (const isComing of [true, false]) {
+            const changing = isComing ? waiting.slice(0, size) : present.slice(0, leavers);
+            const had = new Map(crowd.all.map(({ entity, current }) => [entity, current ?? ""]));
+            const names = new Set(changing.map(([name]) => name));
+            present = isComing ? [...present, ...changing] : present.filter(([name]) => !names.has(name));
+            waiting = isComing ? waiting.slice(size) : [...waiting, ...changing];
+            const seats = seatsOf(changing, new Map());
+            const moved = isComing ? crowd.join(seats) : crowd.leave(seats);
+            const now = new Map(crowd.all.map(({ entity, current }) => [entity, current ?? ""]));
+            expect(now).toEqual(seat(seatsOf(present, had), ranges));
+            const differ = [...now].filter(([entity, variant]) => had.get(entity) !== variant);
+            expect(moved.map(({ entity, current }) => [entity, current])).toEqual(expect.arrayContaining(differ));
+            const stayed = moved.filter(({ entity, current }) => had.get(entity) === current);
+            expect(stayed).toEqual([]);
+          }
+        }
+      }),
+    );
   });
 
   it("comes to the same answer from the same population, in whatever order it was listed", () => {
