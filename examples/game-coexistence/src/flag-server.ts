@@ -1,12 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import os from "node:os";
 import path from "node:path";
 import { until } from "./until.ts";
 
-/** A real flag server, in a process and an empty folder of its own. */
+/** A real flag server, in a process of its own. */
 export interface FlagServer {
   readonly url: string;
   readonly adminToken: string;
@@ -17,8 +16,8 @@ export interface FlagServer {
 const START_MS = 120_000;
 const ROOT = path.resolve(import.meta.dirname, "../../..");
 
-export async function startFlagServer(): Promise<FlagServer> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), "bunting-game-"));
+/** @param folder Where it keeps its data; empty. */
+export async function startFlagServer(folder: string): Promise<FlagServer> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const server = spawn(process.execPath, ["--conditions=@bunting/source", "--import", "tsx", "server/src/main.ts"], {
@@ -44,7 +43,6 @@ export async function startFlagServer(): Promise<FlagServer> {
       server.kill("SIGKILL");
       await once(server, "exit");
     }
-    await rm(folder, { recursive: true, force: true });
   };
   try {
     await until(`${url} to be ready`, START_MS, async () => {

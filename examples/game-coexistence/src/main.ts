@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
 import { createFlags, type Flags } from "@bunting/sdk";
 import { type FlagServer, startFlagServer } from "./flag-server.ts";
 import { Game } from "./game.ts";
@@ -35,13 +38,20 @@ const defects: string[] = [];
 for (const event of ["uncaughtException", "unhandledRejection"])
   process.on(event, (error) => defects.push(String(error)));
 
+const folder = await mkdtemp(path.join(os.tmpdir(), "bunting-game-"));
 let server: FlagServer | undefined;
 /** One to begin with; two where a rollout is to reach more than one process. */
 const games: Game[] = [];
 const clients: Flags[] = [];
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => {
+    console.log(`\nInterrupted by ${signal}.`);
+    void cleanUp().finally(() => process.exit(1));
+  });
+}
 try {
   report.title(`Three versions of the game's logic, ${POPULATION} players, pace ${settings.pace}`);
-  server = await startFlagServer();
+  server = await startFlagServer(folder);
   const flag = createGameFlag(server);
   await flag.create();
   const game = await open(server);
@@ -58,9 +68,7 @@ try {
 } catch (error) {
   defects.push(String(error));
 } finally {
-  for (const game of games) await game.close();
-  for (const client of clients) await client.close();
-  await server?.close();
+  await cleanUp();
 }
 const crashes = [...games.flatMap((game) => game.crashes), ...defects];
 for (const crash of crashes) report.say("crash", crash);
@@ -76,6 +84,13 @@ async function open({ url, sdkToken }: FlagServer): Promise<Game> {
   games.push(game);
   await flags.ready({ timeoutMs: 10_000 });
   return game;
+}
+
+async function cleanUp(): Promise<void> {
+  await Promise.all(games.map((game) => game.close()));
+  await Promise.all(clients.map((client) => client.close()));
+  await server?.close();
+  await rm(folder, { recursive: true, force: true });
 }
 
 function settingsOrExit(): Settings {

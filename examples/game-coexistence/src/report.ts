@@ -39,7 +39,7 @@ export class Report {
     this.chapter("METRICS SUMMARY");
     for (const name of this.card.names()) {
       const { limit, unit } = this.card.metrics[name];
-      const values = `${summary(this.card.valuesOf(name))} ${unit}`.trim();
+      const values = summary(this.card.valuesOf(name), unit);
       this.say(name, `${values.padEnd(VALUE_WIDTH)} ${tick(this.card.metricHolds(name))} ${inWords(limit)}`);
     }
     this.chapter("ASSERTIONS");
@@ -70,11 +70,12 @@ export function shares(counts: Readonly<Record<string, number>>): string {
     .join(", ");
 }
 
-function summary(values: readonly number[]): string {
+function summary(values: readonly number[], unit: string): string {
   const figures = [...new Set(values.map(figure))];
   if (figures.length === 0) return "never measured";
-  if (figures.length <= 5) return figures.join(", ");
-  return `${figure(Math.min(...values))} to ${figure(Math.max(...values))}`;
+  const all =
+    figures.length <= 5 ? figures.join(", ") : `${figure(Math.min(...values))} to ${figure(Math.max(...values))}`;
+  return `${all} ${unit}`.trim();
 }
 
 function tick(isFine: boolean): string {
