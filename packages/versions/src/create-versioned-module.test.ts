@@ -6,6 +6,8 @@ import * as badStart from "./fixtures/bad-start.ts";
 import type { Counted, CountInput, Fault } from "./fixtures/counting.ts";
 import * as v1 from "./fixtures/counting-v1.ts";
 import * as v2 from "./fixtures/counting-v2.ts";
+import * as mended from "./fixtures/counting-v2-mended.ts";
+import * as picky from "./fixtures/counting-v2-picky.ts";
 import * as v3 from "./fixtures/counting-v3.ts";
 import * as v4 from "./fixtures/counting-v4.ts";
 import * as v5 from "./fixtures/counting-v5.ts";
@@ -19,7 +21,7 @@ import type { ModuleEvents, VersionedModule } from "./types.ts";
 
 /* The public API, with threads that are simulated and time that is. Real threads are in isolation.net.test.ts. */
 
-const FILES = { v1, v2, v3, v4, v5, badStart, empty, incomplete, misnamed, neverReady };
+const FILES = { v1, v2, v3, v4, v5, mended, picky, badStart, empty, incomplete, misnamed, neverReady };
 const ENTITIES = Array.from({ length: 100 }, (_, index) => `player-${index}`);
 
 interface Scene {
@@ -39,7 +41,16 @@ function scene(options: Partial<VersionedModuleOptions> = {}): Scene {
     versions: { v1: "v1", v2: "v2", v3: "v3" },
     ...options,
   });
-  const told: Scene["told"] = { load: [], unload: [], move: [], failure: [], rollback: [], promote: [], problem: [] };
+  const told: Scene["told"] = {
+    load: [],
+    unload: [],
+    reload: [],
+    move: [],
+    failure: [],
+    rollback: [],
+    promote: [],
+    problem: [],
+  };
   for (const name of Object.keys(told) as (keyof ModuleEvents)[]) {
     logic.on(name, (event) => (told[name] as unknown[]).push(event));
   }
@@ -126,12 +137,94 @@ describe("loading and unloading", () => {
     await done(logic.settled());
     expect(counts()).toEqual({ v1: 70, v2: 30 });
   });
+});
 
-  it("patches and configures a version while it runs, or says that it cannot", async () => {
-    const { logic, done } = await populated();
-    await done(logic.applyPatch("v1", "known"));
+describe("hot patch and configuration", () => {
+  const halves = async (options: Partial<VersionedModuleOptions> = {}): Promise<Scene> => {
+    const made = await populated(options);
+    await made.done(made.logic.setTrafficSplit({ v1: 50, v2: 50 }));
+    await made.done(made.logic.process({ amount: 1 }));
+    return made;
+  };
+  const sumsOf = async ({ logic, done }: Scene): Promise<Record<number, number>> => {
+    const sums: Record<number, number> = {};
+    for (const { sum } of (await done(logic.getState())).values() as Iterable<Counted>)
+      sums[sum] = (sums[sum] ?? 0) + 1;
+    return sums;
+  };
+
+  it("is taken by the running version, which keeps its thread", async () => {
+    const { logic, done, told } = await halves();
+    expect(await done(logic.applyPatch("v1", "known", { orReload: "nowhere" }))).toBeNull();
     await expect(done(logic.applyPatch("v1", "unknown"))).rejects.toMatchObject({ code: "patch_refused" });
     await expect(done(logic.updateConfig({}))).rejects.toMatchObject({ code: "patch_refused" });
+    await expect(done(logic.applyPatch("v3", "known"))).rejects.toMatchObject({ code: "version_not_loaded" });
+    expect(told.load).toHaveLength(2);
+    expect(told.reload).toEqual([]);
+  });
+
+  it("that is refused puts a new thread behind the same version, and every state is carried over", async () => {
+    const made = await halves({ limits: { moveSlice: 7 } });
+    const { logic, done, counts, told, threads } = made;
+    const before = await done(logic.getState());
+    const report = await done(logic.applyPatch("v2", "unknown", { orReload: "mended" }));
+    expect(report).toMatchObject({ version: "v2", entityCount: 50 });
+    expect(report?.downtimeMs).toBeGreaterThan(0);
+    expect(told.reload).toEqual([report]);
+    expect(told.move.map(({ movedCount }) => movedCount).reduce((sum, count) => sum + count, 0)).toBe(50);
+    expect(threads.running.map(({ version }) => version).sort()).toEqual(["v1", "v2"]);
+    expect(counts()).toEqual({ v1: 50, v2: 50 });
+    expect(await done(logic.getState())).toEqual(before);
+    await done(logic.process({ amount: 1 }));
+    expect(await sumsOf(made)).toEqual({ 2: 50, 11: 50 });
+    // It is what this version is now, for whoever loads it again too.
+    await done(logic.unloadModuleVersion("v2", { force: true }));
+    await done(logic.loadModuleVersion("v2"));
+    await done(logic.settled());
+    await done(logic.process({ amount: 1 }));
+    expect(await sumsOf(made)).toEqual({ 3: 50, 21: 50 });
+  });
+
+  it.each([
+    ["does not load", "badStart", "load_failed"],
+    ["is another version's", "v3", "version_mismatch"],
+    ["refuses a state", "picky", "migration_refused"],
+  ])("keeps the old thread if the new file %s", async (_what, url, code) => {
+    const made = await halves();
+    const { logic, done, counts, told, threads } = made;
+    const names = logic.entities().filter((entity) => logic.versionOf(entity) === "v1");
+    if (names.includes("player-42")) await done(logic.pinEntity("player-42", "v2"));
+    await expect(done(logic.reloadModuleVersion("v2", url))).rejects.toMatchObject({ code });
+    expect(counts()).toMatchObject({ v2: expect.toSatisfy((count: number) => count >= 50) });
+    expect(told.failure).toEqual([]);
+    expect(told.reload).toEqual([]);
+    expect(threads.running).toHaveLength(2);
+    await done(logic.process({ amount: 1 }));
+    expect(await sumsOf(made)).toEqual({ 2: 100 });
+  });
+
+  it("loses nobody when the old thread breaks while its states are read", async () => {
+    const made = await halves({ checkpointEveryMs: 0 });
+    const { logic, done, counts, told, threads } = made;
+    await done(logic.process({ amount: 1 }));
+    threads.fate = ({ type }) => (type === "drain" ? "crash_before" : "answer");
+    const reload = logic.reloadModuleVersion("v2", "mended");
+    await expect(done(reload)).rejects.toMatchObject({ code: "migration_refused" });
+    expect(told.rollback).toMatchObject([{ from: "v2", to: { v1: 50 }, cause: "exited", lostBatchCount: 0 }]);
+    expect(counts()).toEqual({ v1: 100 });
+    expect(threads.running).toHaveLength(1);
+    threads.fate = () => "answer";
+    expect(await sumsOf(made)).toEqual({ 2: 100 });
+  });
+
+  it("that needs a new load reaches every version through new threads, where that is asked for", async () => {
+    const made = await halves();
+    await made.done(made.logic.updateConfig({ gravity: 9.8 }, { orReload: true }));
+    expect(made.told.reload.map(({ version, entityCount }) => `${version} ${entityCount}`).sort()).toEqual([
+      "v1 50",
+      "v2 50",
+    ]);
+    expect(await sumsOf(made)).toEqual({ 1: 100 });
   });
 });
 

@@ -73,10 +73,18 @@ export function createVersionedModuleOn<Input = unknown>(
     isVersionLoaded: (version) => loaded().includes(version),
     getVersionMetrics: metricsOf,
     compareVersions: (version, baseline) => compare(metricsOf(version), metricsOf(baseline)),
-    applyPatch: (version, patch) => runner.ask(version, "patch", patch),
-    async updateConfig(config) {
+    reloadModuleVersion: (version, url) => runner.reload(version, url),
+    async applyPatch(version, patch, { orReload } = {}) {
+      if (await runner.ask(version, "patch", patch, orReload === undefined)) return null;
+      return await runner.reload(version, orReload);
+    },
+    async updateConfig(config, { orReload = false } = {}) {
       fleet.config = config;
-      const results = await Promise.allSettled(loaded().map((version) => runner.ask(version, "configure", config)));
+      const results = await Promise.allSettled(
+        loaded().map(async (version) => {
+          if (!(await runner.ask(version, "configure", config, !orReload))) await runner.reload(version);
+        }),
+      );
       const refused = results.find((result) => result.status === "rejected");
       if (refused !== undefined) throw refused.reason;
     },

@@ -62,7 +62,7 @@ export const VERSION_ERRORS = define({
   patch_refused: {
     meaning: "The version has no `applyPatch` or `updateConfig`, or it answered false.",
     normal: "Where a change needs new code.",
-    remedy: "Load the change as a version of its own.",
+    remedy: "Pass `orReload` for a new thread behind the same version, or load the change as a version of its own.",
     retryable: false,
   },
 

@@ -21,6 +21,15 @@ export interface Incident {
   readonly since: number;
 }
 
+/** A thread with a version in it. */
+export interface Prepared {
+  readonly thread: VersionThread;
+  readonly heapBytes: number;
+  readonly migratesFrom: readonly string[] | null;
+}
+
+type Loading = ({ readonly ok: true } & Prepared) | { readonly ok: false; readonly failure: Failure };
+
 /** All declared versions and their threads. Performs the lives that lifecycle/version-life.ts decides. */
 export class Fleet {
   readonly entries = new Map<string, VersionEntry>();
@@ -71,6 +80,26 @@ export class Fleet {
     return isOut(entry.life) && "failure" in entry.life
       ? entry.life.failure
       : { code: "load_failed", message: `"${entry.name}" was unloaded while it was loading.` };
+  }
+
+  /** Loads a version into a thread beside the one that runs it. The caller swaps it in, or ends it. */
+  async prepare(entry: VersionEntry, url: string): Promise<Loading> {
+    const thread = this.threadFor(entry);
+    const loaded = await this.loadInto(thread, entry, url);
+    if (!loaded.ok) await thread.end();
+    return loaded;
+  }
+
+  /** Goes on with a thread that was prepared and has the states of all members already, given in their order. */
+  swap(entry: VersionEntry, prepared: Prepared, { url, states }: { url: string; states: readonly unknown[] }): void {
+    const { members } = entry;
+    entry.begin(prepared.thread);
+    entry.url = url;
+    this.begun(entry, prepared);
+    for (const [slot, entity] of members.entries()) {
+      entry.join(entity);
+      entity.backup = { version: entry.name, state: states[slot] };
+    }
   }
 
   /** Whether entities may be brought there, now or after a load. */
@@ -156,8 +185,28 @@ export class Fleet {
   }
 
   private async start(entry: VersionEntry): Promise<void> {
-    const { clock, scheduler } = this.platform;
+    const { clock } = this.platform;
     const startedAt = clock.monotonic();
+    const thread = this.threadFor(entry);
+    entry.begin(thread);
+    const { name: version } = entry;
+    const loaded = await this.loadInto(thread, entry, entry.url);
+    entry.loading = null;
+    if (loaded.ok) {
+      this.begun(entry, loaded);
+      this.step(entry, { type: "loaded" });
+      this.listeners.tell("load", { version, loadMs: clock.monotonic() - startedAt });
+      return;
+    }
+    const { failure } = loaded;
+    this.step(entry, { type: "broke", failure });
+    entry.thread = null;
+    this.listeners.tell("failure", { version, ...failure });
+    await thread.end();
+  }
+
+  private threadFor(entry: VersionEntry): VersionThread {
+    const { clock, scheduler } = this.platform;
     const thread: VersionThread = new VersionThread({
       threads: this.threads,
       scheduler,
@@ -166,26 +215,22 @@ export class Fleet {
         if (entry.thread === thread) this.onEnded(entry, failure);
       },
     });
-    entry.begin(thread);
-    const { name: version, url } = entry;
+    return thread;
+  }
+
+  private async loadInto(thread: VersionThread, { name: version }: VersionEntry, url: string): Promise<Loading> {
     const { loadTimeoutMs } = this.options.limits;
     const asked = await thread.ask<"load">({ type: "load", version, url, config: this.config }, loadTimeoutMs);
-    entry.loading = null;
-    if (asked.ok) {
-      entry.migratesFrom = asked.answer.migratesFrom;
-      entry.heapBytes = asked.heapBytes;
-      entry.loadedAt = clock.monotonic();
-      entry.checkpointAt = entry.loadedAt;
-      this.step(entry, { type: "loaded" });
-      this.listeners.tell("load", { version, loadMs: entry.loadedAt - startedAt });
-      return;
-    }
+    if (asked.ok) return { ok: true, thread, heapBytes: asked.heapBytes, migratesFrom: asked.answer.migratesFrom };
     const { code, message } = asked.failure;
-    const failure: Failure = code === "stalled" ? { code: "load_timeout", message } : asked.failure;
-    this.step(entry, { type: "broke", failure });
-    entry.thread = null;
-    this.listeners.tell("failure", { version, ...failure });
-    await thread.end();
+    return { ok: false, failure: code === "stalled" ? { code: "load_timeout", message } : asked.failure };
+  }
+
+  private begun(entry: VersionEntry, { heapBytes, migratesFrom }: Prepared): void {
+    entry.migratesFrom = migratesFrom;
+    entry.heapBytes = heapBytes;
+    entry.loadedAt = this.platform.clock.monotonic();
+    entry.checkpointAt = entry.loadedAt;
   }
 
   private async end(entry: VersionEntry, cause: UnloadReport["cause"]): Promise<UnloadReport> {

@@ -21,6 +21,7 @@ export type {
   ModuleEvents,
   MoveReport,
   ProcessOptions,
+  ReloadReport,
   RollbackOptions,
   RollbackReport,
   UnloadReport,

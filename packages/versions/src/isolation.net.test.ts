@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
 import { createVersionedModule } from "./create-versioned-module.ts";
 import type { Counted, CountInput, Fault } from "./fixtures/counting.ts";
@@ -80,6 +84,45 @@ describe("versions side by side in threads of their own", () => {
     expect(extra).toHaveLength(100);
   });
 });
+
+describe("hot reload", () => {
+  it("takes up what the file and its imports hold now, and carries every state over", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "bunting-reload-"));
+    try {
+      const file = (step: number): void => {
+        writeFileSync(path.join(folder, "step.mjs"), `export const STEP = ${step};`);
+        writeFileSync(path.join(folder, "v1.mjs"), STEPPING);
+      };
+      file(1);
+      logic = createVersionedModule<CountInput>({ versions: { v1: pathToFileURL(path.join(folder, "v1.mjs")) } });
+      await logic.addEntities(ENTITIES.map((entity) => ({ entity, state: 0 })));
+      await logic.process({ amount: 1 });
+      file(10);
+      const report = await logic.reloadModuleVersion("v1");
+      expect(report).toMatchObject({ version: "v1", entityCount: 100 });
+      await logic.process({ amount: 1 });
+      expect(new Set((await logic.getState()).values())).toEqual(new Set([11]));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+/** Adds its step to each entity. */
+const STEPPING = `
+import { STEP } from "./step.mjs";
+export function createModule() {
+  const sums = new Map();
+  return {
+    process({ entities }) {
+      for (const entity of entities) sums.set(entity, sums.get(entity) + STEP);
+    },
+    getState: (entity) => sums.get(entity),
+    setState: (entity, sum) => void sums.set(entity, sum),
+    removeState: (entity) => void sums.delete(entity),
+  };
+}
+`;
 
 describe("a version that fails affects no other, and its entities are back with the last good one", () => {
   const cases: readonly (readonly [Fault, string])[] = [

@@ -15,7 +15,15 @@ import type { Cancel, VersionsPlatform } from "./ports.ts";
 import { createFlagSplit } from "./routing/flag-split.ts";
 import { checkSplit, createLocalSplit } from "./routing/local-split.ts";
 import type { SplitControl, SplitSource, TrafficSplit } from "./routing/source.ts";
-import type { BatchResult, EntityDraft, MoveReport, ProcessOptions, RollbackReport, UnloadReport } from "./types.ts";
+import type {
+  BatchResult,
+  EntityDraft,
+  MoveReport,
+  ProcessOptions,
+  ReloadReport,
+  RollbackReport,
+  UnloadReport,
+} from "./types.ts";
 import type { VersionEntry } from "./version-entry.ts";
 
 /** What a rollback adds up to while it is under way. */
@@ -115,9 +123,49 @@ export class ModuleRunner {
     });
   }
 
-  async ask(version: string, change: "patch" | "configure", value: unknown): Promise<void> {
+  /** A new thread behind the same version, swapped in between two batches. */
+  async reload(version: string, url?: URL | string): Promise<ReloadReport> {
     const entry = this.fleet.get(version);
-    await this.turn(async () => {
+    this.checkOpen();
+    const { clock } = this.platform;
+    const startedAt = clock.monotonic();
+    const from = url === undefined ? entry.url : String(url);
+    const loaded = isServing(entry.life) ? await this.fleet.prepare(entry, from) : null;
+    if (loaded === null) throw new VersionError("version_not_loaded", `"${version}" is not loaded.`);
+    if (!loaded.ok) {
+      throw new VersionError(loaded.failure.code, `Cannot reload "${version}": ${loaded.failure.message}`);
+    }
+    const { thread } = loaded;
+    const loadMs = clock.monotonic() - startedAt;
+    try {
+      return await this.turn(async () => {
+        if (!isServing(entry.life)) {
+          throw new VersionError("version_not_loaded", `"${version}" went out of service while it was loaded again.`);
+        }
+        const swapAt = clock.monotonic();
+        const carried = await this.mover.carryOver(entry, thread);
+        if (!carried.ok) {
+          await this.rescue();
+          throw new VersionError("migration_refused", `"${version}" stays what it was: ${carried.refusal}`);
+        }
+        const old = entry.thread;
+        this.fleet.swap(entry, loaded, { url: from, states: carried.states });
+        const downtimeMs = clock.monotonic() - swapAt;
+        const entityCount = entry.members.length;
+        const report = { version, entityCount, loadMs, downtimeMs, at: clock.now() };
+        this.listeners.tell("reload", report);
+        await old?.end();
+        return report;
+      });
+    } finally {
+      if (entry.thread !== thread) await thread.end();
+    }
+  }
+
+  /** @returns Whether it took the change. @throws VersionError `patch_refused` if it did not, where it `mustTake` it. */
+  async ask(version: string, change: "patch" | "configure", value: unknown, mustTake: boolean): Promise<boolean> {
+    const entry = this.fleet.get(version);
+    return await this.turn(async () => {
       const { thread } = entry;
       if (thread === null) throw new VersionError("version_not_loaded", `"${version}" is not loaded.`);
       const { deadlineMs } = this.options.limits;
@@ -126,10 +174,12 @@ export class ModuleRunner {
           ? await thread.ask<"patch">({ type: "patch", patch: value }, deadlineMs)
           : await thread.ask<"configure">({ type: "configure", config: value }, deadlineMs);
       if (!asked.ok) await this.emergency(entry, asked.failure);
-      if (!asked.ok || !asked.answer) {
+      if (asked.ok && asked.answer) return true;
+      if (!asked.ok || mustTake) {
         const reason = asked.ok ? "it answered false, or has no such function" : asked.failure.message;
         throw new VersionError("patch_refused", `"${version}" did not take the change: ${reason}.`);
       }
+      return false;
     });
   }
 

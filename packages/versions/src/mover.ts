@@ -6,6 +6,7 @@ import type { Listeners } from "./listeners.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { Clock } from "./ports.ts";
 import type { VersionEntry } from "./version-entry.ts";
+import type { VersionThread } from "./version-thread.ts";
 import type { Adopted, Stated } from "./worker/protocol.ts";
 
 /** Entities of one version that are to go to another. */
@@ -25,6 +26,10 @@ export interface Moved {
   /** How long the slice had no version that would have processed it. */
   readonly pauseMs: number;
 }
+
+export type CarriedOver =
+  | { readonly ok: true; readonly states: readonly unknown[] }
+  | { readonly ok: false; readonly refusal: string };
 
 /** Brings entities from version to version, and back from those that broke. One call at a time. */
 export class Mover {
@@ -105,6 +110,30 @@ export class Mover {
       };
     }
     return await this.move(slice);
+  }
+
+  /**
+   * Brings the states of all members into another thread of the same version. The old thread keeps them, and stays the one that
+   * counts: what the caller makes of it is its affair.
+   *
+   * @returns Their states, in the order of the members.
+   */
+  async carryOver(entry: VersionEntry, to: VersionThread): Promise<CarriedOver> {
+    const { deadlineMs, moveSlice } = this.options.limits;
+    const members = [...entry.members];
+    const carried: unknown[] = [];
+    for (let start = 0; start < members.length; start += moveSlice) {
+      const entities = members.slice(start, start + moveSlice).map(({ name }) => name);
+      const drained = await this.ask(entry, (thread) => thread.ask<"drain">({ type: "drain", entities }, deadlineMs));
+      if (drained === undefined) return { ok: false, refusal: "its thread broke on the way" };
+      const adopted = await to.ask<"adopt">({ type: "adopt", from: entry.name, ...drained }, deadlineMs);
+      if (!adopted.ok) return { ok: false, refusal: adopted.failure.message };
+      for (const one of adopted.answer) {
+        if (one.kind === "refused") return { ok: false, refusal: `${one.entity}: ${one.message}` };
+        carried.push(one.state);
+      }
+    }
+    return { ok: true, states: carried };
   }
 
   /** Restores stranded entities from what is kept of them. */

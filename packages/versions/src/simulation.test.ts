@@ -115,6 +115,7 @@ async function act(world: World): Promise<string> {
     ["split"],
     ["split"],
     ["load"],
+    ["reload"],
     ["unload"],
     ["rollback"],
     ["migrate"],
@@ -142,6 +143,9 @@ async function act(world: World): Promise<string> {
       break;
     case "load":
       await attempt(logic.loadModuleVersion(version));
+      break;
+    case "reload":
+      await attempt(logic.reloadModuleVersion(version));
       break;
     case "unload":
       await attempt(logic.unloadModuleVersion(version, { force: random.below(2) === 0 }));
@@ -188,6 +192,7 @@ async function act(world: World): Promise<string> {
       await Promise.all([
         processAll(world, logic.entities()),
         attempt(logic.loadModuleVersion(version)),
+        attempt(logic.reloadModuleVersion(version)),
         attempt(logic.rollback(random.pick([...VERSIONS]))),
         processAll(world, logic.entities()),
       ]);

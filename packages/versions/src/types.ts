@@ -115,9 +115,22 @@ export interface UnloadReport {
   readonly durationMs: number;
 }
 
+/** A version that goes on in a new thread, under the same name. */
+export interface ReloadReport {
+  readonly version: string;
+  readonly entityCount: number;
+  /** Of the new thread, while the old one went on. */
+  readonly loadMs: number;
+  /** From the last answer of the old thread until the new one had every state. Batches waited for that long. */
+  readonly downtimeMs: number;
+  /** Unix ms. */
+  readonly at: number;
+}
+
 export interface ModuleEvents {
   readonly load: { readonly version: string; readonly loadMs: number };
   readonly unload: UnloadReport;
+  readonly reload: ReloadReport;
   readonly move: MoveReport;
   readonly failure: { readonly version: string; readonly code: FailureCode; readonly message: string };
   readonly rollback: RollbackReport;
@@ -177,10 +190,31 @@ export interface VersionedModule<Input = unknown> {
   /** @throws VersionError `version_unknown` */
   getVersionMetrics(version: string): VersionMetrics;
   compareVersions(version: string, baseline: string): VersionComparison;
-  /** @throws VersionError `patch_refused` */
-  applyPatch(version: string, patch: unknown): Promise<void>;
-  /** Of every loaded version; later loads get it too. @throws VersionError `patch_refused` if one cannot take it running. */
-  updateConfig(config: unknown): Promise<void>;
+  /**
+   * Puts a new thread behind the same version, with what its file, or another one, holds now and all that it imports. The old
+   * thread goes on until the new one is ready; then every entity's state is carried over, or none: if one is refused, the old
+   * thread stays.
+   *
+   * @throws VersionError `version_unknown`, `version_not_loaded`, `migration_refused`, and what a load throws
+   */
+  reloadModuleVersion(version: string, url?: URL | string): Promise<ReloadReport>;
+  /**
+   * Changes a version while it runs. With `orReload`, a version that cannot take the patch is loaded again from there.
+   *
+   * @returns How the reload went; null if none was needed.
+   * @throws VersionError `patch_refused`, and with `orReload` what a reload throws
+   */
+  applyPatch(
+    version: string,
+    patch: unknown,
+    options?: { readonly orReload?: URL | string | undefined },
+  ): Promise<ReloadReport | null>;
+  /**
+   * Of every loaded version; later loads get it too. With `orReload`, versions that cannot take it running get a new thread.
+   *
+   * @throws VersionError `patch_refused` if one cannot take it running, and with `orReload` what a reload throws
+   */
+  updateConfig(config: unknown, options?: { readonly orReload?: boolean | undefined }): Promise<void>;
 
   /** @throws VersionError `entity_exists`, `migration_refused`: then none was added */
   addEntities(drafts: readonly EntityDraft[], options?: AddOptions): Promise<void>;
