@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import Database from "better-sqlite3";
@@ -36,5 +36,26 @@ describe("a server that cannot start", () => {
 
     rmSync(path.join(dataDir, "telemetry.db"));
     await create().close();
+  });
+
+  it("changes nothing where a backup was put in place while the server before still runs", async () => {
+    const file = (name: string) => path.join(dataDir, name);
+    await create().close();
+    const source = new Database(file("bunting.db"));
+    source.prepare("VACUUM INTO ?").run(file("backup.db"));
+    source.close();
+
+    const running = create();
+    renameSync(file("backup.db"), file("bunting.db"));
+    writeFileSync(file("head.json"), "{}"); // Whoever owned the folder would begin a new history.
+    const contents = () => readdirSync(dataDir).map((name) => [name, readFileSync(file(name), "base64")]);
+    const before = contents();
+    expect(create).toThrow(/Another server is using .*telemetry\.db/);
+    expect(contents()).toEqual(before);
+    await running.close();
+
+    writeFileSync(file("head.json"), "{}");
+    await create().close();
+    expect(readFileSync(file("head.json"), "utf8")).toContain('"epoch"');
   });
 });

@@ -24,8 +24,9 @@ import { docsRoutes } from "./http/docs.ts";
 import { createListener, listen, stopListening } from "./http/listener.ts";
 import { newRequestId } from "./http/middleware/request-id.ts";
 import { openApiDocument } from "./http/openapi.ts";
+import { openDataFolder } from "./ledger/data-folder.ts";
 import type { FirstRun } from "./ledger/first-run.ts";
-import { openLedger } from "./ledger/open-ledger.ts";
+import { type OpenedLedger, openLedger } from "./ledger/open-ledger.ts";
 import { type DiskSpace, watchDisk } from "./ops/disk.ts";
 import { createLogger } from "./ops/log.ts";
 import { createMetrics, observeServer } from "./ops/metrics.ts";
@@ -199,23 +200,30 @@ export function createServer(deps: ServerDeps): Server {
   };
 }
 
-/** Both, or none: another try must not meet the lock of this one. */
+/**
+ * Both, or none: another try must not meet the lock of this one. Telemetry first: opening the ledger may begin a new history,
+ * and its lock is no proof that nobody else is here, for whoever put a backup in its place left a running server the old file.
+ * Nobody replaces telemetry's.
+ */
 function openDatabases(deps: ServerDeps) {
   const { config, clock, scheduler, random, logger } = deps;
   const { dataDir, tokenPepper: pepper, secretKey, outgoingAllow: allowedHosts } = config;
-  const stored = { dataDir, pepper, secretKey, allowedHosts };
-  const { ledger, firstRun, box } = openLedger({ ...stored, clock, scheduler, random, logger });
+  openDataFolder(dataDir);
+  // Asked for when something is reported, and by then it is there.
+  let opened: OpenedLedger;
+  const telemetry = openTelemetry({
+    ...deps,
+    file: path.join(dataDir, "telemetry.db"),
+    state: () => opened.ledger.state,
+    rollout: (id) => opened.ledger.state.rollouts.get(id)?.rollout,
+  });
   try {
     const resumeKey = loadResumeKey(dataDir, random);
-    const telemetry = openTelemetry({
-      ...deps,
-      file: path.join(dataDir, "telemetry.db"),
-      state: () => ledger.state,
-      rollout: (id) => ledger.state.rollouts.get(id)?.rollout,
-    });
-    return { ledger, firstRun, box, telemetry, resumeKey };
+    const stored = { dataDir, pepper, secretKey, allowedHosts };
+    opened = openLedger({ ...stored, clock, scheduler, random, logger });
+    return { ...opened, telemetry, resumeKey };
   } catch (error) {
-    ledger.close();
+    telemetry.close();
     throw error;
   }
 }
