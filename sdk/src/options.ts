@@ -60,6 +60,12 @@ export interface FlagsOptions<Subject = User> {
    * @default false
    */
   readonly allowInsecure?: boolean | undefined;
+  /**
+   * What is to receive a line when somebody has to mend something: the server refuses the token or cannot be reached, an
+   * override is none. Each problem at most once an hour. False: nothing is said.
+   * @default console.warn
+   */
+  readonly warn?: false | ((line: string) => void) | undefined;
 }
 
 export interface Credentials {
@@ -81,6 +87,8 @@ export interface ResolvedOptions<Subject> {
   readonly staleAfterMs: number;
   readonly flushIntervalMs: number;
   readonly instance: string;
+  /** Null: nothing is said. */
+  readonly warn: ((line: string) => void) | null;
 }
 
 const KINDS: { readonly [Name in keyof Required<FlagsOptions>]: (value: unknown) => string | null } = {
@@ -96,6 +104,7 @@ const KINDS: { readonly [Name in keyof Required<FlagsOptions>]: (value: unknown)
   instance: (value) =>
     typeof value === "string" && /^[\x20-\x7e]{1,64}$/.test(value) ? null : "1 to 64 printable ASCII characters",
   allowInsecure: (value) => (typeof value === "boolean" ? null : "true or false"),
+  warn: (value) => (value === false || typeof value === "function" ? null : "a function or false"),
 };
 
 /** Loose input to one total value, once. Throws where the caller made a mistake that no later event can mend. */
@@ -121,6 +130,7 @@ export function resolveOptions<Subject>(options: FlagsOptions<Subject>, platform
     staleAfterMs: options.staleAfterMs ?? 60_000,
     flushIntervalMs: options.flushIntervalMs ?? 60_000,
     instance: options.instance ?? platform.instance,
+    warn: options.warn === false ? null : (options.warn ?? ((line) => platform.warn(line))),
   };
 }
 

@@ -114,6 +114,8 @@ export interface Platform {
   createContext?<Value>(): Context<Value>;
   /** Runs the task when nothing keeps the process alive any more. Absent where that is not told. */
   beforeExit?(task: () => void): Cancel;
+  /** Writes one line where the process writes its warnings. */
+  warn(line: string): void;
   /** Keeps the process alive until cancelled: somebody awaits something. */
   hold(): Cancel;
   /** Name and version, as in `bunting-node/1.4.0`. */

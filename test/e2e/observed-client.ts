@@ -17,7 +17,7 @@ export interface ObservedClient {
 }
 
 export function observe(options: FlagsOptions): ObservedClient {
-  const flags = createFlags({ cacheFile: false, ...options });
+  const flags = createFlags({ cacheFile: false, warn: false, ...options });
   const applied: Applied[] = [];
   const outagesMs: number[] = [];
   let lostAt: number | null = null;

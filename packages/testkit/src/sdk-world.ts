@@ -19,6 +19,8 @@ export interface SdkWorld {
   serve(options?: Partial<StreamNodeOptions>): StreamNode;
   /** How the network leads to a node; for networks that lead to several. */
   leadTo(node: StreamNode): MemoryServer;
+  /** Lines that were printed. */
+  readonly warnings: readonly string[];
   /** Promises that hold the process. */
   readonly held: number;
   readonly platform: {
@@ -28,6 +30,7 @@ export interface SdkWorld {
     readonly network: MemoryNetwork;
     readonly files: MemoryFiles;
     readonly environment: Record<string, string | undefined>;
+    warn(line: string): void;
     hold(): () => void;
     readonly sdk: string;
     readonly instance: string;
@@ -41,6 +44,7 @@ export function createSdkWorld(seed = 1, origin: Origin = createOrigin()): SdkWo
   const files = createMemoryFiles();
   const telemetry = createTelemetryStore();
   const environment: Record<string, string | undefined> = {};
+  const warnings: string[] = [];
   let held = 0;
   const hold = (): (() => void) => {
     held += 1;
@@ -84,6 +88,7 @@ export function createSdkWorld(seed = 1, origin: Origin = createOrigin()): SdkWo
     origin,
     telemetry,
     leadTo,
+    warnings,
     serve(options) {
       const node = createStreamNode({
         origin,
@@ -105,6 +110,7 @@ export function createSdkWorld(seed = 1, origin: Origin = createOrigin()): SdkWo
       network,
       files,
       environment,
+      warn: (line) => void warnings.push(line),
       hold,
       sdk: "bunting-test/1",
       instance: "test-instance",

@@ -16,7 +16,9 @@ import { ReportSource } from "../telemetry/report.ts";
 import type { Slots } from "../telemetry/slots.ts";
 import { createTimers } from "../timers.ts";
 import type { FlagsError, FlagsStatus, ReadyOptions, Source } from "../types.ts";
+import { createWarnings, type Warnings } from "../warnings.ts";
 import { begin, type Effect, type Event, type State, transition, type Wish } from "./machine.ts";
+import { type Failure, regimeOf } from "./retry.ts";
 
 /** The running client behind the façade: owns every part, performs what the lifecycle machine decides, decides nothing itself. */
 export interface Runner {
@@ -30,6 +32,16 @@ export interface Runner {
 }
 
 const READY_MS = 5_000;
+/** Of what is wrong with a ruleset or its overrides, so much is said at once; `status()` has it all. */
+const ISSUES_SAID = 5;
+
+/** What decides where there is no word from the server, as a warning says it. */
+const DECIDES: Readonly<Record<Source, string>> = {
+  live: "the last state it sent decides",
+  cached: "the last known good state, from the cache file, decides",
+  bootstrap: "the bootstrap object decides",
+  defaults: "the defaults in the code decide",
+};
 
 export function startRunner(platform: Platform, options: ResolvedOptions<never>): Runner {
   const runner = new ClientRunner(platform, options);
@@ -48,6 +60,7 @@ class ClientRunner implements Runner {
   private readonly cache: CacheWriter | null;
   private readonly flusher: Flusher;
   private readonly poller: Poller | null;
+  private readonly warnings: Warnings;
   private readonly timers;
   private readonly streams = new Map<number, Stream>();
   private readonly waiters = new Set<() => void>();
@@ -68,11 +81,13 @@ class ClientRunner implements Runner {
     this.platform = platform;
     this.options = options;
     this.listeners = createListeners((name, error) => this.takeListenerError(name, error));
+    this.warnings = createWarnings(options.warn, platform.clock);
     this.timers = createTimers<"move">(platform.scheduler);
     this.since = platform.clock.now();
     this.state = begin(options.server === null ? "missing" : "given").state;
     this.beginning = findBeginning(options, platform);
     this.source = this.beginning.source;
+    this.warnOf(this.beginning.issues);
     this.served = createServedState({
       platform,
       options,
@@ -80,6 +95,7 @@ class ClientRunner implements Runner {
       freshness: () => this.freshness(),
       moved: (replica) => this.save(replica),
       changed: (change) => this.listeners.tell("change", change),
+      noticed: (issues) => this.warnOf(issues),
       report: (code, message) => this.report(code, message),
     });
     this.replica = this.served.replica;
@@ -309,7 +325,10 @@ class ClientRunner implements Runner {
         this.flusher.carrierChanged();
         this.tellStatus();
       },
-      failed: (failure, message) => this.report(codeOf(failure), message),
+      failed: (failure, message) => {
+        this.report(codeOf(failure), message);
+        this.warnOfSilence(failure, message);
+      },
       counted: (what) => {
         this.counted[what] += 1;
       },
@@ -383,6 +402,24 @@ class ClientRunner implements Runner {
   private report(code: string, message: string): void {
     this.lastError = { code, message, at: this.platform.clock.now() };
     this.listeners.tell("error", this.lastError);
+  }
+
+  private warnOf(issues: readonly string[]): void {
+    for (const issue of issues.slice(0, ISSUES_SAID)) this.warnings.tell(issue, issue);
+    const more = issues.length - ISSUES_SAID;
+    if (more > 0) this.warnings.tell("issues", `status().issues lists ${more} more.`);
+  }
+
+  /**
+   * A poll is only tried where push failed, so now neither brings anything (LC-72). What may pass by itself is said when the
+   * state is old: servers restart.
+   */
+  private warnOfSilence(failure: Failure, message: string): void {
+    if (this.transport() !== "none" || !(regimeOf(failure) === "slow" || this.freshness().stale)) return;
+    const isToken = failure.kind === "refused" && (failure.status === 401 || failure.status === 403);
+    const cause = isToken ? " (is the token right, and was it revoked?)" : "";
+    const said = `no word from ${this.options.server?.origin}: ${message}${cause}; ${DECIDES[this.source]}. It is tried again.`;
+    this.warnings.tell(codeOf(failure), said);
   }
 
   private takeListenerError(name: string, error: unknown): void {

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
   mkdtempSync,
@@ -46,7 +46,7 @@ async function serve(options: StreamServerOptions = {}): Promise<StreamServer> {
 }
 
 function start(server: StreamServer, options: FlagsOptions = {}): Flags {
-  const flags = createFlags({ url: server.url, token: server.token, cacheFile: false, ...options });
+  const flags = createFlags({ url: server.url, token: server.token, cacheFile: false, warn: false, ...options });
   open.unshift(flags);
   return flags;
 }
@@ -197,7 +197,7 @@ describe("errors of the network have names", () => {
     const mute = createServer((socket) => socket.destroy());
     await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", resolve));
     const { port } = mute.address() as { port: number };
-    const flags = createFlags({ url: `http://127.0.0.1:${port}`, token: "t", cacheFile: false });
+    const flags = createFlags({ url: `http://127.0.0.1:${port}`, token: "t", cacheFile: false, warn: false });
     open.push(flags, { close: async () => void mute.close() });
     expect((await next(flags, "error")).code).toMatch(/ECONNRESET|EPIPE/);
   });
@@ -231,7 +231,7 @@ describe("LC-43 the cache file on a real disk", () => {
     const cacheFile = path.join(folder, "flags.json");
     writeFileSync(cacheFile, "secret");
     chmodSync(cacheFile, 0o000);
-    const flags = createFlags({ url: "http://127.0.0.1:9", token: "t", cacheFile });
+    const flags = createFlags({ url: "http://127.0.0.1:9", token: "t", cacheFile, warn: false });
     open.push(flags);
     expect(flags.status()).toMatchObject({ source: "defaults", issues: [expect.stringContaining("EACCES")] });
   });
@@ -251,7 +251,7 @@ describe("LC-43 the cache file on a real disk", () => {
   });
 
   it("that is a folder is a miss", () => {
-    const flags = createFlags({ url: "http://127.0.0.1:9", token: "t", cacheFile: folder });
+    const flags = createFlags({ url: "http://127.0.0.1:9", token: "t", cacheFile: folder, warn: false });
     open.push(flags);
     expect(flags.status()).toMatchObject({ source: "defaults", issues: [expect.stringContaining("EISDIR")] });
   });
@@ -350,6 +350,21 @@ describe("LC-4, LC-5 the process ends by itself", () => {
   });
 });
 
+describe("LC-72 warnings", () => {
+  it("go to stderr, through the console, as one line", () => {
+    const program = `
+      import { createFlags } from ${JSON.stringify(new URL("../index.ts", import.meta.url).href)};
+      createFlags({ bootstrap: {} });`;
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      ["--conditions=@bunting/source", "--import", "tsx", "--input-type=module", "-e", program],
+      { cwd: path.resolve(import.meta.dirname, "../../.."), encoding: "utf8", timeout: 60_000 },
+    );
+    expect(stdout).toBe("");
+    expect(stderr).toBe("Bunting: bootstrap: not a ruleset, or its checksum is wrong; it is ignored\n");
+  });
+});
+
 describe("LC-19 timers", () => {
   it("longer than setTimeout can be do not fire at once", async () => {
     const { scheduler } = nodePlatform();
@@ -373,7 +388,7 @@ describe("TE-41, LC-4 what is left to do when the process is about to exit", () 
     const warn = (warning: Error): void => void warnings.push(warning);
     process.on("warning", warn);
     const clients = Array.from({ length: 30 }, () =>
-      createFlags({ url: "http://127.0.0.1:9", token: "t", cacheFile: false }),
+      createFlags({ url: "http://127.0.0.1:9", token: "t", cacheFile: false, warn: false }),
     );
     expect(listeners()).toHaveLength(before.length + 1);
     await Promise.all(clients.map((flags) => flags.close()));

@@ -36,6 +36,7 @@ export function nodePlatform(): Platform {
     environment: process.env,
     createContext,
     beforeExit,
+    warn,
     hold,
     sdk: `bunting-node/${VERSION}`,
     instance: `${hostname()
@@ -105,6 +106,12 @@ function addExitListener(): ExitListener {
 
 function isExitListener(listener: object): listener is ExitListener {
   return TASKS in listener;
+}
+
+/** Not `stderr.write`: who redirects the console of an application redirects this too. */
+function warn(line: string): void {
+  // oxlint-disable-next-line no-console -- the one place where the SDK prints
+  console.warn(line);
 }
 
 /** One referenced timer is what Node.js keeps a process alive for. */

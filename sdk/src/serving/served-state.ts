@@ -26,6 +26,8 @@ export interface ServedStateHost {
   changed(change: ChangeEvent): void;
   /** The ruleset, or what kills say of it, is another one. Called before {@link changed}. */
   moved(replica: Replica): void;
+  /** What is wrong with the table that serves from now on; perhaps the same as before. */
+  noticed(issues: readonly string[]): void;
   report(code: string, message: string): void;
 }
 
@@ -85,7 +87,9 @@ class SwappedState implements ServedState {
       this.overrides.load(platform.files.readNow(options.overrideFile));
     } catch (error) {
       const reason = error instanceof Error ? error.message : "unknown reason";
-      this.host.report("override_file", `the override file cannot be read: ${reason}`);
+      const message = `the override file cannot be read: ${reason}`;
+      this.host.report("override_file", message);
+      this.host.noticed([message]);
     }
   }
 
@@ -110,6 +114,7 @@ class SwappedState implements ServedState {
     const { table: before, replica, overrides, slots, book } = this;
     const revision = replica.position?.revision ?? null;
     this.table = buildTable(before, { compiled: replica.compiled, revision, overrides, slots, book });
+    this.host.noticed(this.table.issues);
     return before;
   }
 

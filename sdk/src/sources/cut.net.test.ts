@@ -28,7 +28,7 @@ describe.each(["a patch", "a snapshot"])("LC-30, R2 %s that is cut off anywhere"
         server.answerRequests((response) => response.destroy());
         await proxy.inject({ kind: "cut", afterBytes, direction: "toClient" });
         const url = `http://127.0.0.1:${proxy.port}`;
-        const flags = createFlags({ url, token: server.token, cacheFile: false, bootstrap: before });
+        const flags = createFlags({ url, token: server.token, cacheFile: false, warn: false, bootstrap: before });
         const lost = new Promise<void>((resolve) => flags.on("error", () => resolve()));
         const swapped = new Promise<void>((resolve) => flags.on("change", () => resolve()));
         await Promise.race([lost, swapped]);
