@@ -271,7 +271,9 @@ describe("GA-203 a gross failure", () => {
     const stored = world.rollout(id);
     const { configuration } = world.configuration();
     const now = world.time.clock.now();
-    const looked = look(stored, configuration, world.evidence, { memory: new AttemptMemory(stored.rollout), now });
+    const memory = new AttemptMemory(stored.rollout);
+    while (memory.advance(world.evidence, world.evidence.through(), now) === "more");
+    const looked = look(stored, configuration, world.evidence, { memory, now });
     if (typeof looked === "string") throw new Error(`The look came to ${looked}.`);
     world.time.advance(1_000);
     const { latestAnalysis } = world.rollout(id);

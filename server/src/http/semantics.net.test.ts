@@ -267,6 +267,11 @@ const ELSEWHERE: readonly ErrorCode[] = [
   "telemetry_too_old",
   "backup_running",
   "backup_failed",
+  // These need a plan, or deliveries that have failed.
+  "webhook_unknown",
+  "webhook_disabled",
+  "delivery_not_found",
+  "delivery_not_dead",
   // The controller stands down at once, so that it takes a ledger without one.
   "rollout_flag_changed",
 ];
