@@ -34,9 +34,9 @@ interface Scene {
   counts(): Record<string, number>;
 }
 
-function scene(options: Partial<VersionedModuleOptions> = {}): Scene {
+function scene(options: Partial<VersionedModuleOptions> = {}, moreFiles: Readonly<Record<string, object>> = {}): Scene {
   const time = createFakeTime();
-  const threads = createSimulatedThreads({ time, random: createSeededRandom(1) }, FILES);
+  const threads = createSimulatedThreads({ time, random: createSeededRandom(1) }, { ...FILES, ...moreFiles });
   const logic = createVersionedModuleOn<CountInput>(threads, {
     versions: { v1: "v1", v2: "v2", v3: "v3" },
     ...options,
@@ -89,8 +89,9 @@ function scene(options: Partial<VersionedModuleOptions> = {}): Scene {
 async function populated(
   options: Partial<VersionedModuleOptions> = {},
   load: readonly string[] = ["v1", "v2"],
+  moreFiles: Readonly<Record<string, object>> = {},
 ): Promise<Scene> {
-  const made = scene(options);
+  const made = scene(options, moreFiles);
   for (const version of load) await made.done(made.logic.loadModuleVersion(version));
   const drafts = ENTITIES.map((entity) => ({ entity, state: { count: 0, sum: 0, trail: ["v1"] } }));
   await made.done(made.logic.addEntities(drafts));
@@ -217,6 +218,15 @@ describe("hot patch and configuration", () => {
     expect(await sumsOf(made)).toEqual({ 2: 100 });
   });
 
+  it("is safe at once: a thread that breaks right after the reload loses nothing", async () => {
+    const made = await halves();
+    const { logic, done, threads, told } = made;
+    await done(logic.reloadModuleVersion("v2"));
+    threads.running.find(({ version }) => version === "v2")?.crash();
+    expect(await sumsOf(made)).toEqual({ 1: 100 });
+    expect(told.rollback).toMatchObject([{ from: "v2", to: { v1: 50 }, cause: "exited", lostBatchCount: 0 }]);
+  });
+
   it("that needs a new load reaches every version through new threads, where that is asked for", async () => {
     const made = await halves();
     await made.done(made.logic.updateConfig({ gravity: 9.8 }, { orReload: true }));
@@ -225,6 +235,44 @@ describe("hot patch and configuration", () => {
       "v2 50",
     ]);
     expect(await sumsOf(made)).toEqual({ 1: 100 });
+  });
+});
+
+describe("dependencies", () => {
+  const onPhysics = { createModule: () => ({ ...v1.createModule(), getDependencies: () => ["physics"] }) };
+  const onLogic = { createModule: () => ({ ...v1.createModule(), getDependencies: () => ["logic"] }) };
+
+  it("that are missing are refused at the load, and known afterwards where they are there", async () => {
+    const { logic, done, threads } = scene({ versions: { v1: "onPhysics", v2: "v2" } }, { onPhysics });
+    await expect(done(logic.loadModuleVersion("v1"))).rejects.toMatchObject({ code: "dependency_missing" });
+    expect(threads.running).toEqual([]);
+    await done(logic.loadModuleVersion("v2"));
+    expect(logic.getDependencies("v2")).toEqual([]);
+    const physics = { on: () => () => {} };
+    const complete = scene({ versions: { v1: "onPhysics" }, dependencies: { physics } }, { onPhysics });
+    await complete.done(complete.logic.loadModuleVersion("v1"));
+    expect(complete.logic.getDependencies("v1")).toEqual(["physics"]);
+  });
+
+  it("that are loaded again have those that build on them loaded again, and those that build on these", async () => {
+    const physics = await populated({}, ["v1"]);
+    const logic = await populated(
+      { versions: { v1: "onPhysics", v2: "v2" }, dependencies: { physics: physics.logic } },
+      ["v1", "v2"],
+      { onPhysics },
+    );
+    const scores = await populated({ versions: { v1: "onLogic" }, dependencies: { logic: logic.logic } }, ["v1"], {
+      onLogic,
+    });
+    await physics.done(physics.logic.reloadModuleVersion("v1"));
+    await logic.pass(100);
+    await scores.pass(100);
+    const reloads = [physics, logic, scores].map(({ told }) => told.reload.map(({ version }) => version));
+    expect(reloads).toEqual([["v1"], ["v1"], ["v1"]]);
+    expect(scores.counts()).toEqual({ v1: 100 });
+    await logic.done(logic.logic.close());
+    await physics.done(physics.logic.reloadModuleVersion("v1"));
+    expect(logic.told.problem).toEqual([]);
   });
 });
 

@@ -71,6 +71,7 @@ export function createVersionedModuleOn<Input = unknown>(
     },
     getLoadedVersions: loaded,
     isVersionLoaded: (version) => loaded().includes(version),
+    getDependencies: (version) => fleet.get(version).dependencies,
     getVersionMetrics: metricsOf,
     compareVersions: (version, baseline) => compare(metricsOf(version), metricsOf(baseline)),
     reloadModuleVersion: (version, url) => runner.reload(version, url),

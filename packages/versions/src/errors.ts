@@ -59,6 +59,12 @@ export const VERSION_ERRORS = define({
     remedy: "Correct the address in `versions`.",
     retryable: false,
   },
+  dependency_missing: {
+    meaning: "The version builds on a module that the option `dependencies` does not have.",
+    normal: "Never.",
+    remedy: "Create that module first, and pass it; the message names it.",
+    retryable: false,
+  },
   patch_refused: {
     meaning: "The version has no `applyPatch` or `updateConfig`, or it answered false.",
     normal: "Where a change needs new code.",
@@ -185,6 +191,7 @@ export const FAILURE_CODES = [
   "load_timeout",
   "bad_exports",
   "version_mismatch",
+  "dependency_missing",
   "process_threw",
   "stalled",
   "heap_limit",

@@ -22,10 +22,11 @@ export interface Incident {
 }
 
 /** A thread with a version in it. */
-export interface Prepared {
+interface Prepared {
   readonly thread: VersionThread;
   readonly heapBytes: number;
   readonly migratesFrom: readonly string[] | null;
+  readonly dependencies: readonly string[];
 }
 
 type Loading = ({ readonly ok: true } & Prepared) | { readonly ok: false; readonly failure: Failure };
@@ -221,13 +222,19 @@ export class Fleet {
   private async loadInto(thread: VersionThread, { name: version }: VersionEntry, url: string): Promise<Loading> {
     const { loadTimeoutMs } = this.options.limits;
     const asked = await thread.ask<"load">({ type: "load", version, url, config: this.config }, loadTimeoutMs);
-    if (asked.ok) return { ok: true, thread, heapBytes: asked.heapBytes, migratesFrom: asked.answer.migratesFrom };
+    if (asked.ok) {
+      const { migratesFrom, dependencies } = asked.answer;
+      const missing = dependencies.find((name) => !this.options.dependencies.has(name));
+      if (missing === undefined) return { ok: true, thread, heapBytes: asked.heapBytes, migratesFrom, dependencies };
+      return { ok: false, failure: { code: "dependency_missing", message: `There is no module "${missing}".` } };
+    }
     const { code, message } = asked.failure;
     return { ok: false, failure: code === "stalled" ? { code: "load_timeout", message } : asked.failure };
   }
 
-  private begun(entry: VersionEntry, { heapBytes, migratesFrom }: Prepared): void {
+  private begun(entry: VersionEntry, { heapBytes, migratesFrom, dependencies }: Prepared): void {
     entry.migratesFrom = migratesFrom;
+    entry.dependencies = dependencies;
     entry.heapBytes = heapBytes;
     entry.loadedAt = this.platform.clock.monotonic();
     entry.checkpointAt = entry.loadedAt;

@@ -10,7 +10,7 @@ export {
 } from "./errors.ts";
 export type { PromotionPlan } from "./health/promotion.ts";
 export type { VersionLifeName } from "./lifecycle/version-life.ts";
-export type { Limits, VersionedModuleOptions } from "./options.ts";
+export type { Dependency, Limits, VersionedModuleOptions } from "./options.ts";
 export { distribute } from "./routing/crowd.ts";
 export { inOrder, type Range, type Seat } from "./routing/rank.ts";
 export type { SplitControl, TrafficSplit } from "./routing/source.ts";

@@ -84,7 +84,11 @@ export class ModuleRunner {
       rescue: () => this.rescue(),
     });
     this.fleet.onEnded = (entry, failure) => void this.turn(() => this.emergency(entry, failure)).catch(ignore);
-    this.stopListening = this.source.onChange(() => this.splitChanged());
+    const stops = [...options.dependencies].map(([name, module]) =>
+      module.on("reload", () => void this.reloadDependents(name)),
+    );
+    stops.push(this.source.onChange(() => this.splitChanged()));
+    this.stopListening = () => stops.forEach((stop) => stop());
     this.maintainLater();
   }
 
@@ -159,6 +163,16 @@ export class ModuleRunner {
       });
     } finally {
       if (entry.thread !== thread) await thread.end();
+    }
+  }
+
+  /** What builds on a module that has new code gets a new start too, and tells those that build on it in turn. */
+  private async reloadDependents(module: string): Promise<void> {
+    const dependents = [...this.fleet.entries.values()].filter(
+      ({ life, dependencies }) => isServing(life) && dependencies.includes(module),
+    );
+    for (const { name } of dependents) {
+      await this.reload(name).catch((error: unknown) => this.problem(error, "load_failed"));
     }
   }
 

@@ -27,7 +27,7 @@ export interface Moved {
   readonly pauseMs: number;
 }
 
-export type CarriedOver =
+type CarriedOver =
   | { readonly ok: true; readonly states: readonly unknown[] }
   | { readonly ok: false; readonly refusal: string };
 

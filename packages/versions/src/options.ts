@@ -1,6 +1,7 @@
 import type { Flags } from "@bunting/sdk";
 import type { PromotionPlan } from "./health/promotion.ts";
 import type { SplitControl, TrafficSplit } from "./routing/source.ts";
+import type { VersionedModule } from "./types.ts";
 
 export interface VersionedModuleOptions {
   /** Files by version, the oldest first: JavaScript, or TypeScript where tsx is installed. */
@@ -20,6 +21,8 @@ export interface VersionedModuleOptions {
   readonly config?: unknown;
   /** Ends versions that nobody has used for this long. @default never */
   readonly unusedThresholdSeconds?: number | undefined;
+  /** Other versioned modules by name, for versions that build on them: see `VersionModule.getDependencies`. */
+  readonly dependencies?: Readonly<Record<string, Dependency>> | undefined;
   /** Steps that the local split takes by itself. @default none */
   readonly promotion?: PromotionPlan | undefined;
   /**
@@ -30,6 +33,9 @@ export interface VersionedModuleOptions {
   readonly checkpointEveryMs?: number | undefined;
   readonly limits?: Partial<Limits> | undefined;
 }
+
+/** As much of another versioned module as matters to those that build on it. */
+export type Dependency = Pick<VersionedModule, "on">;
 
 /** What bounds a version, and this package's own queues. */
 export interface Limits {
@@ -60,6 +66,7 @@ export interface ResolvedOptions {
   readonly split: TrafficSplit;
   readonly config: unknown;
   readonly unusedThresholdMs: number | null;
+  readonly dependencies: ReadonlyMap<string, Dependency>;
   readonly promotion: PromotionPlan | null;
   readonly checkpointEveryMs: number;
   readonly limits: Limits;
@@ -84,6 +91,7 @@ const NAMES: { readonly [Name in keyof Required<VersionedModuleOptions>]: true }
   split: true,
   config: true,
   unusedThresholdSeconds: true,
+  dependencies: true,
   promotion: true,
   checkpointEveryMs: true,
   limits: true,
@@ -120,6 +128,7 @@ export function resolveOptions(options: VersionedModuleOptions): ResolvedOptions
     split: options.split ?? { [oldest]: 100 },
     config: options.config ?? null,
     unusedThresholdMs: threshold === undefined ? null : threshold * 1_000,
+    dependencies: new Map(Object.entries(options.dependencies ?? {})),
     promotion: promotion ?? null,
     checkpointEveryMs: options.checkpointEveryMs ?? 1_000,
     limits,

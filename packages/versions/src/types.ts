@@ -150,7 +150,8 @@ export interface VersionedModule<Input = unknown> {
    * Starts a thread and loads the version into it. Brings back a version that was out of service, and one that was unloaded.
    *
    * @param url Declares a version that was not, or has its next load take another file.
-   * @throws VersionError `version_unknown`, `load_failed`, `load_timeout`, `bad_exports`, `version_mismatch`
+   * @throws VersionError `version_unknown`, `load_failed`, `load_timeout`, `bad_exports`, `version_mismatch`,
+   *   `dependency_missing`
    */
   loadModuleVersion(version: string, url?: URL | string): Promise<void>;
   /**
@@ -187,6 +188,8 @@ export interface VersionedModule<Input = unknown> {
   /** In the order of declaration. */
   getLoadedVersions(): readonly string[];
   isVersionLoaded(version: string): boolean;
+  /** The modules that it builds on, as it said when it was last loaded. @throws VersionError `version_unknown` */
+  getDependencies(version: string): readonly string[];
   /** @throws VersionError `version_unknown` */
   getVersionMetrics(version: string): VersionMetrics;
   compareVersions(version: string, baseline: string): VersionComparison;

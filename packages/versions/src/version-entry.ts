@@ -15,6 +15,8 @@ export class VersionEntry {
   loading: Promise<unknown> | null = null;
   /** What it says of itself; kept after it is unloaded, for plans that lead through it. */
   migratesFrom: readonly string[] | null | undefined;
+  /** Other modules that it builds on. */
+  dependencies: readonly string[] = [];
   /** Unloaded by force: not loaded again for a split, only when asked. */
   withdrawn = false;
   roster = new Roster();

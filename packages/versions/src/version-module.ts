@@ -35,6 +35,11 @@ export interface VersionModule<State = unknown, Input = unknown, Config = unknow
   initialize?(config: Config): void | Promise<void>;
   /** Advances each entity of the batch once. May answer columns in the order of the batch's entities. */
   process(batch: Batch<Input>): Columns | void | Promise<Columns | void>;
+  /**
+   * Names of other versioned modules that this one builds on, as the option `dependencies` has them: a version is not loaded
+   * where one is missing, and is loaded again after one of them was. What it imports needs no mention.
+   */
+  getDependencies?(): readonly string[];
   /** A value that can be cloned to another thread, and that holds all there is to the entity. MUST NOT change it. */
   getState(entity: string): State;
   /** Takes the entity over, or replaces its state. `getState` MUST answer an equal value afterwards. */

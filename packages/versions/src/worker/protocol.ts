@@ -45,6 +45,7 @@ export type Request =
 
 export interface Loaded {
   readonly migratesFrom: readonly string[] | null;
+  readonly dependencies: readonly string[];
 }
 
 export interface Processed {

@@ -77,7 +77,7 @@ export class Servant {
     }
     await module.initialize?.(config);
     this.module = module;
-    return { migratesFrom: module.migratesFrom ?? null };
+    return { migratesFrom: module.migratesFrom ?? null, dependencies: module.getDependencies?.() ?? [] };
   }
 
   private async process(request: RequestOf<"process">): Promise<Answers["process"]> {
