@@ -2,9 +2,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { ERRORS } from "@bunting/contracts";
 import type { SwaggerConfigs } from "swagger-ui-dist";
 import { z } from "zod";
+import { ERROR_PAGE_STYLE, errorPage } from "./error-page.ts";
 import type { Answer, Router } from "./route.ts";
 
 /*
@@ -63,6 +63,7 @@ const ASSETS = {
   "swagger-ui.js": { file: "swagger-ui-bundle.js", type: SCRIPT },
   "favicon.png": { file: "favicon-32x32.png", type: "image/png" },
   "start.js": { text: START, type: SCRIPT },
+  "errors.css": { text: ERROR_PAGE_STYLE, type: "text/css; charset=utf-8" },
 } as const;
 
 const asset = z.object({ asset: z.enum(Object.keys(ASSETS) as (keyof typeof ASSETS)[]) });
@@ -155,20 +156,4 @@ function swaggerFolder(): string {
   const packed = fileURLToPath(new URL("./assets/swagger-ui", import.meta.url));
   if (existsSync(packed)) return packed;
   return path.dirname(createRequire(import.meta.url).resolve("swagger-ui-dist/package.json"));
-}
-
-function errorPage(): string {
-  const sections = Object.entries(ERRORS).map(
-    ([code, { status, meaning, normal, remedy }]) =>
-      `<h2 id="${code}"><code>${code}</code> ${status}</h2><p>${escape(meaning)}</p>` +
-      `<dl><dt>Normal</dt><dd>${escape(normal)}</dd><dt>What to do</dt><dd>${escape(remedy)}</dd></dl>`,
-  );
-  return (
-    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Bunting errors</title></head>' +
-    `<body><h1>Errors</h1>${sections.join("\n")}</body></html>\n`
-  );
-}
-
-function escape(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

@@ -201,7 +201,7 @@ const schemas: ReadonlyMap<string, z.ZodType> = new Map(
 );
 
 describe("/docs", () => {
-  const assets = ["swagger-ui.css", "swagger-ui.js", "start.js", "favicon.png"];
+  const assets = ["swagger-ui.css", "swagger-ui.js", "start.js", "favicon.png", "errors.css"];
 
   it("loads only what this server serves", async () => {
     const page = await under.request("GET", "/docs", { token: null });
@@ -246,10 +246,28 @@ describe("/docs", () => {
     for (const code of Object.keys(ERRORS)) expect(text).toContain(`id="${code}"`);
   });
 
+  it("leads from the type of a problem to what is to be done about it", async () => {
+    const { body } = await under.request("GET", "/api/v1/flags/nowhere");
+    expect(body.code).toBe("flag_not_found");
+    const address = new URL(String(body.type), `${under.url}/api/v1/flags/nowhere`);
+    const page = await fetch(address);
+    expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
+    const text = await page.text();
+    const section = text.split("<section ").find((part) => part.startsWith(`id="${address.hash.slice(1)}"`));
+    const { status, meaning, remedy } = ERRORS.flag_not_found;
+    for (const said of [`<dd>${status}</dd>`, meaning, remedy, "is refused again"]) expect(section).toContain(said);
+    // Nothing that the policy would have to let in, and every link leads somewhere.
+    expect(text).not.toMatch(/https?:|<script|<style|\s(?:on\w+|style)=/);
+    for (const [, target = ""] of text.matchAll(/href="([^"#]+)"/g)) {
+      expect([target, (await under.request("GET", target, { token: null })).status]).toEqual([target, 200]);
+    }
+    for (const [, anchor] of text.matchAll(/href="#([^"]+)"/g)) expect(text).toContain(`id="${anchor}"`);
+  });
+
   it("can be switched off", async () => {
     const closed = await startServerUnderTest({ environment: { BUNTING_DOCS: "off" } });
     try {
-      for (const target of ["/docs", "/openapi.json", "/"]) {
+      for (const target of ["/docs", "/docs/errors", "/openapi.json", "/"]) {
         expect((await closed.request("GET", target)).body.code).toBe("not_found");
       }
     } finally {
