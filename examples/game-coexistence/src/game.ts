@@ -126,9 +126,10 @@ export class Game {
 
   /** One frame, of all players or of some. */
   async frame(entities?: readonly string[]): Promise<void> {
-    const step: Step = { seconds: SECONDS, fault: this.fault };
-    const result = await this.logic.process(step, { entities });
-    this.fault = undefined;
+    const { fault } = this;
+    const result = await this.logic.process({ seconds: SECONDS, fault }, { entities });
+    // What was asked for in the meantime is the next frame's.
+    if (fault !== undefined) this.fault = undefined;
     this.twin.advance(entities ?? this.logic.entities(), result.columns.logic, SECONDS);
     if (entities === undefined) this.frames = addFrame(this.frames, result);
   }
