@@ -349,6 +349,31 @@ describe("moving state", () => {
     expect(states.get("player-1")).toEqual({ count: 2, sum: -4, trail: ["v1"] });
   });
 
+  it("is not tried again with whoever was refused until its route changes", async () => {
+    const { logic, done, told } = await populated();
+    await done(logic.process({ amount: -5 }, { entities: ["player-1"] }));
+    await done(logic.setTrafficSplit({ v2: 100 }));
+    await done(logic.pinEntity("player-2", "v1"));
+    expect(told.move.map(({ movedCount, refusedCount }) => [movedCount, refusedCount])).toEqual([
+      [99, 1],
+      [1, 0],
+    ]);
+    await done(logic.process({ amount: 5 }, { entities: ["player-1"] }));
+    await done(logic.setTrafficSplit({ v1: 100 }));
+    await done(logic.setTrafficSplit({ v2: 100 }));
+    expect(logic.versionOf("player-1")).toBe("v2");
+  });
+
+  it("keeps what was read of whoever was refused: nothing of it is lost if its version breaks afterwards", async () => {
+    const { logic, done, told, threads } = await populated();
+    await done(logic.process({ amount: -5 }));
+    await done(logic.setTrafficSplit({ v2: 100 }));
+    threads.running.find(({ version }) => version === "v1")?.crash();
+    const states = [...(await done(logic.getState())).values()] as Counted[];
+    expect(new Set(states.map(({ sum }) => sum))).toEqual(new Set([-5]));
+    expect(told.rollback).toMatchObject([{ from: "v1", lostBatchCount: 0 }]);
+  });
+
   it("goes by way of another version where there is no direct migration", async () => {
     const { logic, done, counts } = await populated({ versions: { v1: "v1", v2: "v2", v5: "v5" } }, ["v1", "v5"]);
     await done(logic.setTrafficSplit({ v1: 50, v5: 50 }));

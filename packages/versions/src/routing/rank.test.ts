@@ -2,7 +2,7 @@ import { allocate, BUCKET_COUNT, toSortedRanges } from "@bunting/engine";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Crowd, distribute } from "./crowd.ts";
-import { inOrder, type Range, type Seat } from "./rank.ts";
+import { homeOf, inOrder, quotasOf, type Range, type Seat } from "./rank.ts";
 
 type Weights = Parameters<typeof allocate>[1];
 
@@ -98,6 +98,25 @@ describe("distributing a population by rank", () => {
           expect(Math.abs((counts[name] ?? 0) - ((split[index] ?? 0) * people.length) / 100)).toBeLessThan(1);
         }
       }),
+    );
+  });
+
+  it("has as many places with a variant as there are ranks at home with it", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 400 }),
+        fc.array(percentages, { minLength: 1, maxLength: 4 }),
+        (count, splits) => {
+          const ranges = history(splits).at(-1) ?? [];
+          const homes = new Map(ranges.map(([variant]) => [variant, 0]));
+          for (let rank = 0; rank < count; rank += 1) {
+            const home = ranges[homeOf(rank, count, ranges)]?.[0] ?? "";
+            homes.set(home, (homes.get(home) ?? 0) + 1);
+            expect(homeOf(rank, count, ranges, ranges.length - 1)).toBe(homeOf(rank, count, ranges));
+          }
+          expect(quotasOf(count, ranges)).toEqual(homes);
+        },
+      ),
     );
   });
 
