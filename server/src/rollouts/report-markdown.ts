@@ -1,4 +1,12 @@
-import type { Decision, DecisionCounts, IncidentReport, RolloutReport, StageReport } from "@bunting/contracts";
+import type {
+  Decision,
+  DecisionCounts,
+  IncidentReport,
+  RolloutPlan,
+  RolloutReport,
+  StageReport,
+} from "@bunting/contracts";
+import { namedGuardrails } from "@bunting/gating";
 
 /** The report as a page to be filed: what is known is filled in, what only people know is left open. */
 export function reportMarkdown(report: RolloutReport): string {
@@ -27,7 +35,7 @@ export function reportMarkdown(report: RolloutReport): string {
       ["attempt", "stage", "from", "to", "outcome", "baked", "canary errors", "control errors"],
       report.stages.map(stageRow),
     ),
-    ...report.stages.flatMap(guardrailTable),
+    ...report.stages.flatMap((stage) => guardrailTable(stage, plan)),
     "## Incidents",
     ...(report.incidents.length === 0 ? ["None."] : report.incidents.flatMap(incidentSection)),
     "## Approvals",
@@ -68,7 +76,7 @@ function stageRow({ attempt, stage, percent, startedAt, endedAt, outcome, bakedS
   ];
 }
 
-function guardrailTable({ attempt, stage, guardrails }: StageReport): string[] {
+function guardrailTable({ attempt, stage, guardrails }: StageReport, plan: RolloutPlan): string[] {
   if (guardrails.length === 0) return [];
   return [
     `Guardrails of stage ${stage + 1}, attempt ${attempt}:`,
@@ -78,8 +86,8 @@ function guardrailTable({ attempt, stage, guardrails }: StageReport): string[] {
         id,
         limit,
         verdict,
-        figure(canary),
-        figure(control),
+        figure(canary, unitOf(id, plan)),
+        figure(control, unitOf(id, plan)),
         explanation,
       ]),
     ),
@@ -123,11 +131,40 @@ function errorsOf({ fresh, ...counts }: DecisionCounts, arm: "canary" | "control
 }
 
 function shareOf(part: number, whole: number): string {
-  return whole === 0 ? "no outcome" : `${part} of ${whole} (${((100 * part) / whole).toFixed(2)} %)`;
+  return whole === 0 ? "no outcome" : `${part} of ${whole} (${rateText(part / whole)})`;
 }
 
-function figure(value: number | null): string {
-  return value === null ? "" : `${Number(value.toPrecision(4))}`;
+type Unit = "rate" | "ms" | "plain";
+
+function unitOf(id: string, plan: RolloutPlan): Unit {
+  const guardrail = namedGuardrails(plan).find((named) => named.id === id)?.guardrail;
+  if (guardrail === undefined || "source" in guardrail) return "plain";
+  if ("kind" in guardrail) return guardrail.kind === "ratio" ? "rate" : "plain";
+  return guardrail.metric === "error_rate" ? "rate" : "ms";
+}
+
+/** As `bunting rollout status` shows it. */
+function figure(value: number | null, unit: Unit): string {
+  if (value === null) return "";
+  if (unit === "rate") return rateText(value);
+  return unit === "ms" ? msText(value) : threeDigits(value);
+}
+
+function msText(ms: number): string {
+  if (ms < 0.1) return `${threeDigits(ms)} ms`;
+  return `${ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms)} ms`;
+}
+
+function rateText(rate: number): string {
+  return `${threeDigits(100 * rate)} %`;
+}
+
+/** Three digits that say something, and no exponent: `1234`, `12.3`, `0.0123`. */
+function threeDigits(value: number): string {
+  if (!Number.isFinite(value) || value === 0) return String(value);
+  const decimals = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
+  const text = value.toFixed(Math.min(12, decimals));
+  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

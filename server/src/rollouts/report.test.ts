@@ -95,10 +95,42 @@ describe("GA-222 the report", () => {
     expect(report.incidents).toMatchObject([{ counts, exposureCount: 50 }]);
     expect(report.stages[1]).toMatchObject({ counts });
     const page = reportMarkdown(report);
-    const shown = "34 of 40 (85.00 %), of them 33 of 36 only just come in";
+    const shown = "34 of 40 (85 %), of them 33 of 36 only just come in";
     expect(page).toContain(`| canary errors | ${shown} |`);
     expect(page).toContain("| control errors | 2 of 800 (0.25 %) |");
     expect(page).toMatch(new RegExp(`^\\| 1 \\| 2 .*${shown.replaceAll(/[().]/g, "\\$&")} \\| 2 of 800 `, "m"));
+  });
+
+  it("GA-222 writes figures in their units on the page, as everywhere else, and leaves them raw in JSON", () => {
+    const plan = {
+      ...view.plan,
+      guardrails: [
+        ...view.plan.guardrails,
+        { metric: "latency_p95", maxMs: 300 },
+        { id: "sales", metric: "conversion", kind: "ratio", min: 0.01 },
+        { metric: "queue_depth", kind: "gauge", max: 5_000 },
+      ],
+    };
+    const measured = (id: string, canary: number | null, control: number | null) => ({
+      ...ROLLOUT.guardrails[0],
+      id,
+      canary,
+      control,
+    });
+    const guardrails = [
+      measured("error_rate", 0.0891089, 0.000123456),
+      measured("latency_p95", 1234.5678, 4.5678),
+      measured("sales", 0.0312499, 0),
+      measured("queue_depth", 5280, null),
+    ];
+    const records = [...STORY.slice(0, 4), record(10, { ...look, stage: 1, verdict: "hold", guardrails })];
+    const rollout = { ...view, plan: rolloutView.shape.plan.parse(plan) };
+    const report = rolloutReport.parse(reportOf(sources({ rollout, records })));
+    expect(report.stages[1]?.guardrails[0]).toMatchObject({ canary: 0.0891089, control: 0.000123456 });
+    const page = reportMarkdown(report);
+    for (const cells of ["| 8.91 % | 0.0123 % |", "| 1235 ms | 4.6 ms |", "| 3.12 % | 0 % |", "| 5280 |  |"]) {
+      expect(page).toContain(cells);
+    }
   });
 
   it("is no incident where a person rolled back", () => {

@@ -13,7 +13,7 @@ import { consequenceOf, renderGuardrails } from "./guardrails.ts";
 import { stageBar } from "./stage-bar.ts";
 import { facts } from "./table.ts";
 import type { Style, Theme } from "./theme.ts";
-import { formatCount, formatInstant, formatPercent, formatRate, formatSpan, formatTime } from "./words.ts";
+import { formatInstant, formatPercent, formatRate, formatSpan, formatTime } from "./words.ts";
 
 /** One rollout as of one moment, and the latest of what was decided about it, newest first. */
 export interface SeenRollout {
@@ -121,7 +121,7 @@ export function renderPlan(plan: RolloutPlan, limits: readonly NamedLimit[], the
     [
       ["stages", stages.join("  →  ")],
       ...limits.map((limit, index): Fact => [index === 0 ? "guardrails" : "", limitInWords(limit)]),
-      ["at least", `${formatCount(plan.minSamples)} outcomes in each arm`],
+      ["at least", `${plan.minSamples} outcomes in each arm`],
       ["promotes", plan.autoPromote ? "by itself, on evidence" : "when a person says so, after the evidence"],
       ["rolls back", plan.autoRollback ? "by itself" : "when a person says so"],
       ["false alarms", `at most ${formatRate(plan.falseAlarmBudget)} of attempts`],
@@ -189,12 +189,13 @@ function evidenceFacts(rollout: RolloutView, decisions: readonly Decision[], the
   );
 }
 
+/** Counts without separators: the sentences of decisions stand beside them, and are kept as they were written. */
 function armInWords(counts: ArmCounts): string {
-  return `${formatCount(counts.exposureCount)} exposures of ${formatCount(counts.unitCount)} users, ${outcomesInWords(counts)}`;
+  return `${counts.exposureCount} exposures of ${counts.unitCount} users, ${outcomesInWords(counts)}`;
 }
 
 function outcomesInWords({ outcomeCount, errorCount }: ArmCounts): string {
-  return `${formatCount(outcomeCount)} outcomes, ${formatCount(errorCount)} errors`;
+  return `${outcomeCount} outcomes, ${errorCount} errors`;
 }
 
 function nextFacts({ nextStep, plan, stage }: RolloutView, nowMs: number): Fact[] {

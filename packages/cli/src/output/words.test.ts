@@ -52,7 +52,7 @@ it.each([
   [0.44, "0.4 ms"],
   [9.94, "9.9 ms"],
   [31.4, "31 ms"],
-  [1240, "1,240 ms"],
+  [1240, "1240 ms"],
 ])("%d ms is written %s", (ms, text) => expect(formatMs(ms)).toBe(text));
 
 it.each([

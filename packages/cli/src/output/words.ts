@@ -17,10 +17,10 @@ export function formatBytes(bytes: number): string {
   return `${(bytes / steps[0]).toFixed(1)} ${steps[1]}`;
 }
 
-/** Milliseconds a person can compare: `0.4 ms`, `31 ms`, `1,240 ms`. */
+/** Milliseconds a person can compare: `0.4 ms`, `31 ms`, `1240 ms`, as decisions write them. */
 export function formatMs(ms: number): string {
   if (ms < 0.1) return `${formatFigure(ms)} ms`;
-  return `${ms < 10 ? Math.round(ms * 10) / 10 : formatCount(Math.round(ms))} ms`;
+  return `${ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms)} ms`;
 }
 
 /** Up to three decimals, none that say nothing. */
