@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import Database from "better-sqlite3";
 import { describe, expect, it } from "vitest";
 import { files, manifestOf, read, workspaces } from "./repository.ts";
@@ -25,6 +26,24 @@ it("SQLite is at least 3.51.3: before it, a WAL reset could corrupt a database",
   const version = String(database.prepare("SELECT sqlite_version()").pluck().get());
   database.close();
   expect([version, isAtLeast(version, "3.51.3")]).toEqual([version, true]);
+});
+
+/** With --gc-global every collection takes statements, also the ones that start inside a builtin, where no context is entered. */
+const collectStatements = `
+  const Database = require("better-sqlite3");
+  const database = new Database(":memory:");
+  for (let round = 0; round < 100; round++) {
+    for (let index = 0; index < 20; index++) database.prepare("SELECT 1");
+    for (let index = 0; index < 2000; index++) globalThis.garbage = [index].concat([index, [index]]);
+  }
+  database.close();
+  console.log("alive");
+`;
+
+it("statements may be collected at any moment: compiled with the headers of Node.js 24.19, that aborted the process", () => {
+  const options = { cwd: import.meta.dirname, encoding: "utf8", timeout: 30_000 } as const;
+  const { stdout, signal } = spawnSync(process.execPath, ["--gc-global", "-e", collectStatements], options);
+  expect([stdout, signal]).toEqual(["alive\n", null]);
 });
 
 it("the lockfile holds no address: whoever installs chooses the registry", () => {
