@@ -132,7 +132,10 @@ describe("loading and unloading", () => {
     await expect(done(logic.unloadModuleVersion("v2"))).rejects.toMatchObject({ code: "version_in_use" });
     await done(logic.unloadModuleVersion("v2", { force: true }));
     expect(told.unload).toMatchObject([{ version: "v2", cause: "unloaded", freedBytes: 1_000 }]);
+    await done(logic.addEntities([{ entity: "late", state: { count: 0, sum: 0, trail: ["v1"] } }]));
+    await done(logic.removeEntities(["late"]));
     await done(logic.settled());
+    expect(logic.getLoadedVersions()).toEqual(["v1"]);
     expect(counts()).toEqual({ v1: 100 });
     await done(logic.loadModuleVersion("v2"));
     await done(logic.settled());
@@ -438,7 +441,69 @@ describe("rolling back", () => {
   });
 });
 
+describe("who is brought back by whom", () => {
+  it("a kill, or a rollback on the server, restores what was saved where there is no migration back", async () => {
+    const flag = (fallthrough: string | Record<string, number>) => ({ variants: { v1: "v1", v4: "v4" }, fallthrough });
+    const flags = createTestFlags({ logic: flag({ v1: 50, v4: 50 }) });
+    const made = await populated({ flags, flag: "logic", versions: { v1: "v1", v4: "v4" } }, ["v1", "v4"]);
+    const { logic, done, pass, counts, told } = made;
+    await done(logic.settled());
+    await done(logic.process({ amount: 1 }));
+    // Some fewer, and v4 goes on: whoever cannot go back keeps what it has.
+    flags.set("logic", flag({ v1: 60, v4: 40 }));
+    await pass(100);
+    expect(counts()).toEqual({ v1: 50, v4: 50 });
+    flags.set("logic", flag("v1"));
+    await pass(100);
+    await done(logic.settled());
+    expect(counts()).toEqual({ v1: 100 });
+    expect(told.move.at(-1)).toMatchObject({ from: "v4", to: "v1", movedCount: 50, restoredFromSavedCount: 50 });
+  });
+
+  it("the last rollback counts, also there and back again", async () => {
+    const { logic, done, counts } = await populated();
+    await done(logic.setTrafficSplit({ v1: 50, v2: 50 }));
+    await done(logic.rollback("v1"));
+    await done(logic.rollback("v2"));
+    await done(logic.settled());
+    expect(counts()).toEqual({ v2: 100 });
+  });
+
+  it("a migration by hand holds until the flag changes", async () => {
+    const flag = (v2: number) => ({ variants: { v1: "v1", v2: "v2" }, fallthrough: { v1: 100 - v2, v2 } });
+    const flags = createTestFlags({ logic: flag(50) });
+    const { logic, done, pass, counts } = await populated({ flags, flag: "logic" });
+    await done(logic.settled());
+    await done(logic.migrateState("v1", "v2"));
+    await pass(1_000);
+    expect(counts()).toEqual({ v2: 100 });
+    flags.set("logic", flag(30));
+    await pass(1_000);
+    await done(logic.settled());
+    expect(counts()).toEqual({ v1: 70, v2: 30 });
+  });
+});
+
 describe("a version that fails", () => {
+  it("makes the states of its entities even with the others': the next failure loses nothing", async () => {
+    const { logic, done, threads, told } = await populated({ versions: { v1: "v1", v2: "v2" } });
+    await done(logic.setTrafficSplit({ v1: 50, v2: 50 }));
+    await done(logic.process(fault("v2", "throw")));
+    threads.running.find(({ version }) => version === "v1")?.crash();
+    const states = [...(await done(logic.getState())).values()] as Counted[];
+    expect(new Set(states.map(({ count }) => count))).toEqual(new Set([1]));
+    expect(told.rollback.map(({ lostBatchCount }) => lostBatchCount)).toEqual([0, 0]);
+  });
+
+  it("is kept in service by the breaker where nobody else takes its entities: better than none", async () => {
+    const { logic, done, counts, told } = await populated({ versions: { v1: "v1" } }, ["v1"]);
+    await done(logic.process(fault("v1", "fail_some")));
+    expect(told.failure).toMatchObject([{ version: "v1", code: "error_rate" }]);
+    expect(logic.getVersionMetrics("v1")).toMatchObject({ life: "ready", entityCount: 100 });
+    expect(counts()).toEqual({ v1: 100 });
+    expect(await done(logic.process({ amount: 1 }))).toMatchObject({ processedCount: 100, failed: [] });
+  });
+
   it("is taken out by the breaker above 5 %, and its entities leave with the state they have", async () => {
     const { logic, done, counts, told } = await populated();
     await done(logic.setTrafficSplit({ v1: 50, v2: 50 }));
@@ -490,6 +555,11 @@ describe("a version that fails", () => {
     expect(of("v2 error")).toHaveLength(20);
     expect(of("v2 success")).toHaveLength(0);
     expect(of("v1 success")).toHaveLength(40);
+    expect(flushes).toBeGreaterThan(0);
+    await done(logic.loadModuleVersion("v2"));
+    await done(logic.settled());
+    flushes = 0;
+    await done(logic.process(fault("v2", "fail_some")));
     expect(flushes).toBeGreaterThan(0);
   });
 });

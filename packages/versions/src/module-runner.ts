@@ -244,9 +244,10 @@ export class ModuleRunner {
       const share = { ...now, [from]: 0, [to]: (now[from] ?? 0) + (now[to] ?? 0) };
       await this.change((control) => control.setSplit(share, `State migrated from ${from} to ${to}`));
     }
-    const { movedCount, refusedCount, refusal } = moved;
+    const { movedCount, savedCount: restoredFromSavedCount, refusedCount, refusal } = moved;
     const { clock } = this.platform;
-    return { from, to, movedCount, refusedCount, refusal, durationMs: clock.monotonic() - startedAt, at: clock.now() };
+    const durationMs = clock.monotonic() - startedAt;
+    return { from, to, movedCount, restoredFromSavedCount, refusedCount, refusal, durationMs, at: clock.now() };
   }
 
   async rollback(version: string, maxDowntimeMs: number, reason: string): Promise<RollbackReport> {
@@ -403,6 +404,11 @@ export class ModuleRunner {
     // What this module asked for itself does not undo what it has done in the meantime.
     if (this.changesUnderWay === 0) this.redirects.clear();
     this.population.routeAgain(this.source);
+    // Who was refused on the way back may come with what was saved, now that nobody is to be left there.
+    for (const { owner, routed, refusedBy } of this.population.all()) {
+      if (owner === null || routed === null || !refusedBy.has(routed)) continue;
+      if (this.kindOf(this.fleet.get(owner), this.fleet.get(routed)) === "return") refusedBy.delete(routed);
+    }
     this.planMoves();
   }
 
@@ -468,8 +474,8 @@ export class ModuleRunner {
       if (slice.length < this.options.limits.moveSlice && isAlike(entity)) slice.push(entity);
       else this.waitingToMove.push(entity);
     }
-    const source = this.fleet.get(from);
-    await this.mover.move({ from: source, to: this.fleet.get(to), entities: slice, kind: this.kindOf(source) });
+    const [source, target] = [this.fleet.get(from), this.fleet.get(to)];
+    await this.mover.move({ from: source, to: target, entities: slice, kind: this.kindOf(source, target) });
     await this.rescue();
   }
 
@@ -479,9 +485,15 @@ export class ModuleRunner {
     return isThere && target !== null && target !== entity.owner && this.fleet.isReady(target);
   }
 
-  /** Whoever leaves a version that is out of service, or that was rolled back, goes with what it has. */
-  private kindOf({ name, life }: VersionEntry): Slice["kind"] {
-    return isServing(life) && !this.redirects.has(name) ? "advance" : "return";
+  /**
+   * Whoever leaves a version that is out of service, or that was rolled back, goes with what it has. Rolled back is also what
+   * has no share any more while an older version has its entities: a kill, a gate on the server or a person has done that.
+   */
+  private kindOf({ name, life }: VersionEntry, to: VersionEntry): Slice["kind"] {
+    if (!isServing(life) || this.redirects.has(name)) return "return";
+    const declared = [...this.fleet.entries.keys()];
+    const isBack = declared.indexOf(to.name) < declared.indexOf(name);
+    return isBack && this.percentOf(name) === 0 ? "return" : "advance";
   }
 
   private async moveAll(slice: Slice, tally: Tally): Promise<void> {

@@ -87,8 +87,9 @@ export class Mover {
     const durationMs = this.clock.monotonic() - startedAt;
     const refusedCount = entities.length - moved.length;
     const counts = { movedCount: moved.length, refusedCount, refusal: refusedCount === 0 ? null : refusal };
-    this.listeners.tell("move", { from: from.name, to: to.name, ...counts, durationMs, at: this.clock.now() });
     const savedCount = back.filter((one) => one.kind === "adopted").length;
+    const what = { from: from.name, to: to.name, ...counts, restoredFromSavedCount: savedCount };
+    this.listeners.tell("move", { ...what, durationMs, at: this.clock.now() });
     return { ...counts, savedCount, pauseMs };
   }
 

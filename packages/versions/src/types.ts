@@ -68,6 +68,8 @@ export interface MoveReport {
   readonly from: string;
   readonly to: string;
   readonly movedCount: number;
+  /** Of them, those that are back with the state from before they had left, for want of a migration back. */
+  readonly restoredFromSavedCount: number;
   /** Entities that stayed where they were, with the reason of the first. */
   readonly refusedCount: number;
   readonly refusal: string | null;
