@@ -20,7 +20,7 @@ afterAll(() => server.dispose());
 
 function start(options: FlagsOptions = {}): Flags {
   const token = server.firstRun.sdkTokens.development ?? "";
-  const flags = createFlags({ url: server.url, token, cacheFile: false, ...options });
+  const flags = createFlags({ url: server.url, token, cacheFile: false, warn: false, ...options });
   open.unshift(flags);
   return flags;
 }

@@ -340,8 +340,11 @@ class ClientRunner implements Runner {
   }
 
   private transport(): FlagsStatus["transport"] {
-    if (this.currentStream()?.isGreeted === true) return "stream";
-    return this.poller?.isAnswered === true ? "poll" : "none";
+    const isPolled = this.poller?.isAnswered === true;
+    // Until the stream has caught up both bring changes, and what a poll brings may pass over some.
+    const isBehind = this.state.name === "syncing" && isPolled;
+    if (this.currentStream()?.isGreeted === true && !isBehind) return "stream";
+    return isPolled ? "poll" : "none";
   }
 
   private currentStream(): Stream | undefined {

@@ -152,6 +152,24 @@ describe("LC-71 what changes by a poll says that it came by one", () => {
     expect(heard.slice(2)).toEqual(["2 poll", "4 poll"]);
   });
 
+  it("while a stream is welcomed and has not caught up", () => {
+    const polled = polling();
+    const { world, node, flags } = polled;
+    world.network.fate = (from, text) =>
+      from === "server" && !/"type":"(?:welcome|heartbeat)"/.test(text) ? "drop" : "deliver";
+    world.network.tamper = (text) => {
+      const message = JSON.parse(text) as { type: string; revision: number };
+      return message.type === "welcome" ? JSON.stringify({ ...message, revision: 9 }) : text;
+    };
+    world.network.server = { ...world.network.server, socket: world.leadTo(node).socket };
+    while (flags.status().state !== "syncing" && world.time.clock.monotonic() < 600_000) world.time.advance(1_000);
+    const heard: string[] = [];
+    flags.on("change", ({ revision }) => heard.push(`${revision} ${flags.status().state} ${flags.status().transport}`));
+    world.origin.put(booleanFlag("redis", { salt: 1 }));
+    world.time.advance(2_000);
+    expect(heard).toEqual(["2 syncing poll"]);
+  });
+
   it("also where the answer is that nothing changed", () => {
     const polled = polling();
     const bootstrap = polled.world.origin.snapshot();
