@@ -132,8 +132,10 @@ describe("loading and unloading", () => {
     await expect(done(logic.unloadModuleVersion("v2"))).rejects.toMatchObject({ code: "version_in_use" });
     await done(logic.unloadModuleVersion("v2", { force: true }));
     expect(told.unload).toMatchObject([{ version: "v2", cause: "unloaded", freedBytes: 1_000 }]);
-    await done(logic.addEntities([{ entity: "late", state: { count: 0, sum: 0, trail: ["v1"] } }]));
-    await done(logic.removeEntities(["late"]));
+    const late = Array.from({ length: 20 }, (_, index) => `late-${index}`);
+    const state = { count: 0, sum: 0, trail: ["v1"] };
+    await done(logic.addEntities(late.map((entity) => ({ entity, state }))));
+    await done(logic.removeEntities(late));
     await done(logic.settled());
     expect(logic.getLoadedVersions()).toEqual(["v1"]);
     expect(counts()).toEqual({ v1: 100 });
@@ -419,6 +421,15 @@ describe("rolling back", () => {
     expect(new Set(states.map(({ sum }) => sum))).toEqual(new Set([3]));
   });
 
+  it("takes longer than allowed: that is reported, and everybody is back nevertheless", async () => {
+    const { logic, done, counts } = await populated();
+    await done(logic.setTrafficSplit({ v1: 20, v2: 80 }));
+    const report = await done(logic.rollback("v1", { maxDowntimeMs: 0 }));
+    expect(report).toMatchObject({ entityCount: 80, isWithinLimit: false });
+    expect(report.downtimeMs).toBeGreaterThan(0);
+    expect(counts()).toEqual({ v1: 100 });
+  });
+
   it("restores what was saved where there is no migration back, and counts it", async () => {
     const { logic, done, counts } = await populated({ versions: { v1: "v1", v4: "v4" } }, ["v1", "v4"]);
     await done(logic.process({ amount: 1 }));
@@ -495,7 +506,7 @@ describe("a version that fails", () => {
     expect(told.rollback.map(({ lostBatchCount }) => lostBatchCount)).toEqual([0, 0]);
   });
 
-  it("is kept in service by the breaker where nobody else takes its entities: better than none", async () => {
+  it("is kept in service by the circuit breaker where nobody else takes its entities: better than none", async () => {
     const { logic, done, counts, told } = await populated({ versions: { v1: "v1" } }, ["v1"]);
     await done(logic.process(fault("v1", "fail_some")));
     expect(told.failure).toMatchObject([{ version: "v1", code: "error_rate" }]);
@@ -504,7 +515,7 @@ describe("a version that fails", () => {
     expect(await done(logic.process({ amount: 1 }))).toMatchObject({ processedCount: 100, failed: [] });
   });
 
-  it("is taken out by the breaker above 5 %, and its entities leave with the state they have", async () => {
+  it("is taken out by the circuit breaker above 5 % errors, and its entities leave with the state they have", async () => {
     const { logic, done, counts, told } = await populated();
     await done(logic.setTrafficSplit({ v1: 50, v2: 50 }));
     const { failed } = await done(logic.process(fault("v2", "fail_some")));
@@ -577,6 +588,16 @@ describe("automatic collection", () => {
     expect(await done(logic.process({ amount: 1 }))).toMatchObject({ processedCount: 100, failed: [] });
   });
 
+  it("waits for 60 s by default", async () => {
+    const { logic, done, pass } = await populated();
+    logic.enableAutoGC();
+    await done(logic.setTrafficSplit({ v2: 100 }));
+    await pass(59_000);
+    expect(logic.isVersionLoaded("v1")).toBe(true);
+    await pass(2_000);
+    expect(logic.isVersionLoaded("v1")).toBe(false);
+  });
+
   it("does not while it is disabled", async () => {
     const { logic, done, pass } = await populated({ unusedThresholdSeconds: 10 });
     logic.disableAutoGC();
@@ -587,7 +608,7 @@ describe("automatic collection", () => {
 });
 
 describe("automatic promotion", () => {
-  it("goes from step to step while the gates pass", async () => {
+  it("goes from step to step after 30 s of passing gates", async () => {
     const promotion = { canary: "v2", baseline: "v1", percentages: [10, 100] };
     const { logic, done, pass, told, counts } = await populated({ promotion });
     await pass(1_000);
@@ -668,6 +689,30 @@ describe("entities and batches", () => {
 });
 
 describe("two versions side by side", () => {
+  it("are measured each by itself", async () => {
+    const { logic, done, pass } = await populated();
+    await done(logic.setTrafficSplit({ v1: 70, v2: 30 }));
+    for (let batch = 0; batch < 3; batch += 1) await done(logic.process({ amount: 1 }));
+    await pass(5_000);
+    expect(logic.getVersionMetrics("v1")).toMatchObject({ processedEntities: 210, trafficPercent: 70, batchCount: 3 });
+    expect(logic.getVersionMetrics("v2")).toMatchObject({
+      version: "v2",
+      life: "ready",
+      trafficPercent: 30,
+      entityCount: 30,
+      processedEntities: 90,
+      batchCount: 3,
+      avgProcessTimeMs: 0,
+      p99ProcessTimeMs: 0,
+      errorRate: 0,
+      memoryUsageBytes: 1_000,
+    });
+    const { uptimeSeconds } = logic.getVersionMetrics("v2");
+    expect(uptimeSeconds).toBeGreaterThan(5);
+    await pass(10_000);
+    expect(logic.getVersionMetrics("v2").uptimeSeconds).toBeCloseTo(uptimeSeconds + 10);
+  });
+
   it("are compared", async () => {
     const { logic, done } = await populated();
     await done(logic.setTrafficSplit({ v1: 50, v2: 50 }));

@@ -28,7 +28,7 @@ interface World {
   named: number;
 }
 
-describe("whatever happens to versions, their entities are neither lost nor doubled, and have the state of the model", () => {
+describe("chaos: whatever happens to versions, and several things at once, their entities are neither lost nor doubled, and have the state of the model", () => {
   it.each(SEEDS)("seed %i, with the state kept after every batch", async (seed) => {
     const world = createWorld(seed, 0);
     for (let step = 0; step < STEPS; step += 1) {

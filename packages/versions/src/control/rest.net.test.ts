@@ -30,7 +30,7 @@ afterAll(() => server.dispose());
 beforeEach(async () => {
   flags = createFlags({ url: server.url, token: server.firstRun.sdkTokens.development, cacheFile: false });
   await flags.ready({ timeoutMs: 20_000 });
-  await eventually(() => flags.variant("game-logic", "player-1") !== null, { withinMs: 10_000, what: "the flag" });
+  await eventually(() => flags.variant("game-logic", "player-1") !== null, { withinMs: 30_000, what: "the flag" });
 });
 afterEach(async () => {
   await logic.close();
@@ -44,9 +44,16 @@ async function open(token = server.firstRun.adminToken): Promise<void> {
     ),
     flags,
     flag: "game-logic",
-    control: createRestControl({ url: server.url, token, environment: "development", flag: "game-logic", flags }),
+    control: createRestControl({
+      url: server.url,
+      token,
+      environment: "development",
+      flag: "game-logic",
+      flags,
+      timeoutMs: 20_000,
+    }),
     checkpointEveryMs: 0,
-    limits: { deadlineMs: 5_000 },
+    limits: { deadlineMs: 20_000, loadTimeoutMs: 40_000 },
   });
   for (const version of ["v1", "v2"]) await logic.loadModuleVersion(version);
   await logic.addEntities(ENTITIES.map((entity) => ({ entity, state: { count: 0, sum: 0, trail: ["v1"] } })));

@@ -13,8 +13,8 @@ import {
 const add = (outcomes: Outcomes, processed: number, failed: number, nowMs: number): Outcomes =>
   addOutcomes(outcomes, { processed, failed }, nowMs);
 
-describe("the breaker", () => {
-  it("trips above 5 % and not at 5 %", () => {
+describe("the circuit breaker", () => {
+  it("trips above 5 % errors and not at 5 %", () => {
     expect(isTripped(add(NO_OUTCOMES, 100, 5, 0), 0.05)).toBe(false);
     expect(isTripped(add(NO_OUTCOMES, 100, 6, 0), 0.05)).toBe(true);
     expect(isTripped(add(NO_OUTCOMES, 10_000, 15, 0), 0.05)).toBe(false);
