@@ -66,7 +66,7 @@ async function typed(commands: string): Promise<Child> {
 async function done(commands: string): Promise<string> {
   const child = await typed(commands);
   const { code } = await child.exited;
-  expect(code, child.output()).toBe(0);
+  expect({ code, output: child.output() }).toMatchObject({ code: 0 });
   return child.output();
 }
 

@@ -159,7 +159,10 @@ describe("NO-1 NO-3 NO-7 NO-14 the notices of real rollouts", () => {
     expect(held).toMatchObject({ decision: { verdict: "hold" }, rollout: { stage: 0, percent: 20 } });
     expect(held.text).toContain("waits for a person to promote");
     await order(healthy.id, "promote");
-    expect(await receiver.until("stage_reached")).toMatchObject({ rollout: { stage: 1, percent: 50 }, by: "first admin" });
+    expect(await receiver.until("stage_reached")).toMatchObject({
+      rollout: { stage: 1, percent: 50 },
+      by: "first admin",
+    });
     const completed = await receiver.until("completed");
     expect(completed).toMatchObject({ by: "controller", rollout: { id: healthy.id, state: "completed" } });
     expect(completed.decision).toMatchObject({ action: "complete", verdict: "pass" });

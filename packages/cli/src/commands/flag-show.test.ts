@@ -18,7 +18,8 @@ async function shown(differences: object) {
     env: { BUNTING_TOKEN: TOKEN },
     fetch: (url) => Promise.resolve(answers(sampleFlag(differences))[new URL(url).pathname] ?? MISSING.clone()),
   });
-  expect(await run(["flag", "show", "redis-readthrough"], world), err()).toBe(0);
+  const code = await run(["flag", "show", "redis-readthrough"], world);
+  expect({ code, err: err() }).toMatchObject({ code: 0 });
   return out();
 }
 
