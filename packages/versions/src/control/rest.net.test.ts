@@ -111,6 +111,31 @@ describe("changing the split through the flag", () => {
     await logic.setTrafficSplit({ v1: 100 });
   });
 
+  it("overwrites nobody who edits the flag at the same time: it looks again, and both edits hold", async () => {
+    await open();
+    let rivals = 0;
+    const control = createRestControl({
+      url: server.url,
+      token: server.firstRun.adminToken,
+      environment: "development",
+      flag: "game-logic",
+      flags,
+      timeoutMs: 20_000,
+      async fetch(address, init) {
+        if (init?.method === "PATCH" && rivals++ === 0) {
+          expect((await server.request("PATCH", FLAG, { pins: { v3: ["rival"] } })).status).toBe(200);
+        }
+        return await fetch(address, init);
+      },
+    });
+    await control.pin("player-9", "v3", "Pinned");
+    expect(rivals).toBe(2);
+    const { pins } = await configuration();
+    expect(pins).toMatchObject({ v3: ["rival", "player-9"] });
+    await control.pin("rival", null, "Unpinned");
+    await control.pin("player-9", null, "Unpinned");
+  });
+
   it("says what the server says against it", async () => {
     await open("bnt_admin_000000000000_wrong");
     await expect(logic.setTrafficSplit({ v1: 90, v2: 10 })).rejects.toMatchObject({
