@@ -13,7 +13,7 @@ import {
 import { type Judged, judge } from "./evaluate.ts";
 import { explain } from "./explain.ts";
 import type { CompiledVariant, Json, Program } from "./program.ts";
-import { type CompiledSplit, decideSplit } from "./split.ts";
+import { type CompiledSplit, decideByKey } from "./split.ts";
 import type { Subject } from "./subject.ts";
 
 /** A decision in words. */
@@ -62,7 +62,7 @@ export class LinkedFlag implements CompiledFlag, Judged {
   readonly killedDecision: Decision;
   private readonly fixed: Decision;
   private readonly invalidContext: Decision;
-  /** The fallthrough's split, if nothing can come before it. */
+  /** The fallthrough's split, if nothing can come before it and it buckets by the targeting key, as with nearly every flag. */
   private readonly direct: CompiledSplit | null;
 
   constructor(program: Program, prerequisites: Judged["prerequisites"], hasher: Hasher) {
@@ -76,14 +76,15 @@ export class LinkedFlag implements CompiledFlag, Judged {
     this.killedDecision = pack(program.off, CAUSE.killed);
     this.fixed = program.fixed;
     this.invalidContext = pack(program.off, CAUSE.context);
-    const isDirect = prerequisites.length === 0 && program.pins === null && program.rules.length === 0;
-    this.direct = isDirect ? program.fallthrough.split : null;
+    const isAlone = prerequisites.length === 0 && program.pins === null && program.rules.length === 0;
+    const { split } = program.fallthrough;
+    this.direct = this.fixed === UNDECIDED && isAlone && split?.isByKey === true ? split : null;
   }
 
   decide(subject: Subject): Decision {
-    if (this.fixed !== UNDECIDED) return this.fixed;
     try {
-      if (this.direct !== null) return decideSplit(this.direct, subject, this.hasher);
+      if (this.direct !== null) return decideByKey(this.direct, subject, this.hasher);
+      if (this.fixed !== UNDECIDED) return this.fixed;
       return judge(this, subject, null);
     } catch {
       return this.invalidContext;

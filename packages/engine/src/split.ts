@@ -24,9 +24,15 @@ export interface CompiledSplit {
 }
 
 export function decideSplit(split: CompiledSplit, subject: Subject, hasher: Hasher): Decision {
-  const key = split.isByKey ? targetingKey(subject) : bucketingKey(subject, split.bucketBy);
-  if (key === undefined) return split.missing;
-  return decideHash(split, hasher.hash(key));
+  if (split.isByKey) return decideByKey(split, subject, hasher);
+  const key = bucketingKey(subject, split.bucketBy);
+  return key === undefined ? split.missing : decideHash(split, hasher.hash(key));
+}
+
+/** The same for a split that buckets by the targeting key alone. */
+export function decideByKey(split: CompiledSplit, subject: Subject, hasher: Hasher): Decision {
+  const key = targetingKey(subject);
+  return key === undefined ? split.missing : decideHash(split, hasher.hash(key));
 }
 
 /**
