@@ -7,6 +7,9 @@ import { BUCKET_COUNT } from "@bunting/contracts/literals";
  * heap whenever a call is not inlined.
  */
 
+/** By its bare name, which is a third fewer bytecodes than `Math.imul`: what is inlined into an evaluation has a budget of them. */
+const { imul } = Math;
+
 const C1 = 0xcc9e2d51 | 0;
 const C2 = 0x1b873593;
 const ROUND = 0xe6546b64 | 0;
@@ -19,26 +22,33 @@ export function hashBucketingKey(text: string): number {
   let units = 0;
   let index = 0;
   // In ASCII a UTF-16 unit is a UTF-8 byte; whether all units were ASCII is looked at once, after the walk. The mixing is
-  // spelled out: as calls of their own, these steps use up the compiler's budget for inlining, at twice the time.
+  // spelled out: as calls of their own, these steps use up the compiler's budget for inlining, at twice the time. Nearly all
+  // of the time is `charCodeAt`, which asks each time anew how the string is stored.
   for (; index < blocks; index += 4) {
     const a = text.charCodeAt(index);
     const b = text.charCodeAt(index + 1);
     const c = text.charCodeAt(index + 2);
     const d = text.charCodeAt(index + 3);
     units |= a | b | c | d;
-    const product = Math.imul(a | (b << 8) | (c << 16) | (d << 24), C1);
-    hash ^= Math.imul((product << 15) | (product >>> 17), C2);
-    hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + ROUND) | 0;
+    const product = imul(a | (b << 8) | (c << 16) | (d << 24), C1);
+    hash ^= imul((product << 15) | (product >>> 17), C2);
+    hash = (imul((hash << 13) | (hash >>> 19), 5) + ROUND) | 0;
   }
+  if (units > 0x7f) return hashUtf8(text);
+  return length === blocks ? finalise(hash ^ length) : hashTail(text, hash);
+}
+
+/** The last one to three units. A function of its own, so that keys without them carry less code along. */
+function hashTail(text: string, hash: number): number {
+  const { length } = text;
+  let units = 0;
   let tail = 0;
-  for (let shift = 0; index < length; index += 1, shift += 8) {
+  for (let index = length & ~3, shift = 0; index < length; index += 1, shift += 8) {
     const unit = text.charCodeAt(index);
     units |= unit;
     tail |= unit << shift;
   }
-  if (units > 0x7f) return hashUtf8(text);
-  if (length !== blocks) hash ^= scramble(tail);
-  return finalise(hash ^ length);
+  return units > 0x7f ? hashUtf8(text) : finalise(hash ^ scramble(tail) ^ length);
 }
 
 /** A flag's place for a user: 0 to 99,999 (EV-53). `salt` may be given as uint32 or as int32. */
@@ -132,19 +142,19 @@ function isPairAt(text: string, index: number, unit: number): boolean {
 
 function mixBlock(hash: number, block: number): number {
   const mixed = hash ^ scramble(block);
-  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + ROUND) | 0;
+  return (imul((mixed << 13) | (mixed >>> 19), 5) + ROUND) | 0;
 }
 
 function scramble(block: number): number {
-  const product = Math.imul(block, C1);
-  return Math.imul((product << 15) | (product >>> 17), C2);
+  const product = imul(block, C1);
+  return imul((product << 15) | (product >>> 17), C2);
 }
 
 /** murmur3's fmix32, int32 to int32: each bit of the result depends on each bit of the argument, and none is lost. */
 export function finalise(hash: number): number {
   let mixed = hash ^ (hash >>> 16);
-  mixed = Math.imul(mixed, 0x85ebca6b);
+  mixed = imul(mixed, 0x85ebca6b);
   mixed ^= mixed >>> 13;
-  mixed = Math.imul(mixed, 0xc2b2ae35);
+  mixed = imul(mixed, 0xc2b2ae35);
   return mixed ^ (mixed >>> 16);
 }

@@ -11,7 +11,7 @@ import {
 } from "./decision.ts";
 import { type CompiledCondition, compileAttributeCondition } from "./match/condition.ts";
 import type { CompiledSegment } from "./segment.ts";
-import { allocationProblem, type CompiledSplit, limitOf } from "./split.ts";
+import { allocationProblem, type CompiledSplit, compileSplit } from "./split.ts";
 import { attributeNamed } from "./subject.ts";
 
 /** A JSON value, as a variant carries it. */
@@ -155,19 +155,13 @@ function compileServe(
   const decisionOf = (variant: string) => pack(indexes.get(variant) ?? off, cause);
   if ("variant" in serve) return decided(decisionOf(serve.variant));
   if (entry.bucketing !== BUCKETING_ALGORITHM) return decided(pack(off, CAUSE.bucketing));
-  const bucketBy = entry.bucketBy.map(attributeNamed);
-  return {
-    decision: UNDECIDED,
-    split: {
-      bucketBy,
-      isByKey: bucketBy.length === 1 && bucketBy[0]?.isKey === true,
-      salt: entry.salt | 0,
-      ends: Int32Array.from(serve.allocation.slice(0, -1), ([, , to]) => to),
-      limits: serve.allocation.slice(0, -1).map(([, , to]) => limitOf(to)),
-      decisions: serve.allocation.map(([variant]) => decisionOf(variant)),
-      missing: pack(off, CAUSE.targetingKey),
-    },
-  };
+  const split = compileSplit({
+    bucketBy: entry.bucketBy.map(attributeNamed),
+    salt: entry.salt,
+    ranges: serve.allocation.map(([variant, , to]) => ({ to, decision: decisionOf(variant) })),
+    missing: pack(off, CAUSE.targetingKey),
+  });
+  return { decision: UNDECIDED, split };
 }
 
 function decided(decision: Decision): CompiledServe {

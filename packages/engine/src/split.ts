@@ -1,7 +1,7 @@
 import type { BucketRange } from "@bunting/contracts";
 import { BUCKET_COUNT } from "@bunting/contracts/literals";
 import { finalise, type Hasher } from "./bucket.ts";
-import type { Decision } from "./decision.ts";
+import { type Decision, UNDECIDED } from "./decision.ts";
 import { type Attribute, bucketingKey, type Subject, targetingKey } from "./subject.ts";
 
 /**
@@ -19,19 +19,45 @@ export interface CompiledSplit {
   readonly limits: readonly number[];
   /** What each range decides; one more than `ends`. */
   readonly decisions: readonly Decision[];
+  /** The first of `limits` and of `decisions` once more, and the second decision: all there is to nearly every split. */
+  readonly firstLimit: number;
+  readonly first: Decision;
+  /** {@link UNDECIDED} where there are more ranges than two. */
+  readonly second: Decision;
   /** What is decided without a bucketing key. */
   readonly missing: Decision;
 }
 
-export function decideSplit(split: CompiledSplit, subject: Subject, hasher: Hasher): Decision {
-  if (split.isByKey) return decideByKey(split, subject, hasher);
-  const key = bucketingKey(subject, split.bucketBy);
-  return key === undefined ? split.missing : decideHash(split, hasher.hash(key));
+/** What a split is made of: its ranges follow each other, and the last one ends at {@link BUCKET_COUNT} (EV-54). */
+export interface SplitParts {
+  readonly bucketBy: readonly Attribute[];
+  readonly salt: number;
+  readonly ranges: readonly { readonly to: number; readonly decision: Decision }[];
+  readonly missing: Decision;
 }
 
-/** The same for a split that buckets by the targeting key alone. */
-export function decideByKey(split: CompiledSplit, subject: Subject, hasher: Hasher): Decision {
-  const key = targetingKey(subject);
+export function compileSplit({ bucketBy, salt, ranges, missing }: SplitParts): CompiledSplit {
+  const ends = ranges.slice(0, -1).map(({ to }) => to);
+  const limits = ends.map(limitOf);
+  const decisions = ranges.map(({ decision }) => decision);
+  const [first = missing, second = first] = decisions;
+  return {
+    bucketBy,
+    isByKey: bucketBy.length === 1 && bucketBy[0]?.isKey === true,
+    salt: salt | 0,
+    ends: Int32Array.from(ends),
+    limits,
+    decisions,
+    // Nothing is below the lowest: what is not split is all decided by `second`, which is `first`.
+    firstLimit: limits[0] ?? SIGN,
+    first,
+    second: decisions.length > 2 ? UNDECIDED : second,
+    missing,
+  };
+}
+
+export function decideSplit(split: CompiledSplit, subject: Subject, hasher: Hasher): Decision {
+  const key = split.isByKey ? targetingKey(subject) : bucketingKey(subject, split.bucketBy);
   return key === undefined ? split.missing : decideHash(split, hasher.hash(key));
 }
 
@@ -39,9 +65,15 @@ export function decideByKey(split: CompiledSplit, subject: Subject, hasher: Hash
  * `decideBucket(split, bucketOf(hash, salt))` without the bucket: scaling a hash to its bucket takes floating-point numbers,
  * and comparing it with where the buckets begin does not.
  */
-function decideHash({ salt, limits, decisions }: CompiledSplit, hash: number): Decision {
+export function decideHash(split: CompiledSplit, hash: number): Decision {
   // Unsigned order among signed numbers: the sign bit is flipped on both sides.
-  const place = finalise(hash ^ salt) ^ SIGN;
+  const place = finalise(hash ^ split.salt) ^ SIGN;
+  if (place < split.firstLimit) return split.first;
+  return split.second === UNDECIDED ? decidePlace(split, place) : split.second;
+}
+
+/** The decision of the first range whose limit is above the place. */
+function decidePlace({ limits, decisions }: CompiledSplit, place: number): Decision {
   let low = 0;
   let high = limits.length;
   while (low < high) {
@@ -58,7 +90,7 @@ const SIGN = -(2 ** 31);
  * The first hash that falls into the bucket or a later one: `ceil(bucket x 2^32 / 100,000)`. The quotient is a multiple of
  * 1/3125, and a double near 2^32 is finer than that by far, so rounding it up is exact.
  */
-export function limitOf(bucket: number): number {
+function limitOf(bucket: number): number {
   return Math.ceil((bucket * 2 ** 32) / BUCKET_COUNT) ^ SIGN;
 }
 

@@ -54,9 +54,13 @@ export function bucketingKey(subject: Subject, attributes: readonly Attribute[])
 
 /** The targeting key as text, whatever the flag buckets by. */
 export function targetingKey(subject: Subject): string | undefined {
+  return shortKey(subject) ?? keyText(ownKey(subject));
+}
+
+/** The targeting key of nearly everyone; undefined where only {@link targetingKey} can tell. Never throws. */
+export function shortKey(subject: Subject): string | undefined {
   const value = typeof subject === "string" ? subject : plainKey(subject);
-  if (typeof value === "string" && value.length !== 0 && value.length <= SURELY_SHORT) return value;
-  return keyText(ownKey(subject));
+  return typeof value === "string" && value.length !== 0 && value.length <= SURELY_SHORT ? value : undefined;
 }
 
 /** One element of a list attribute, or `undefined` if it is no scalar. */
@@ -90,7 +94,8 @@ function keyText(value: unknown): string | undefined {
  * is called for nothing, and neither its answer nor its failure counts.
  */
 function plainKey(subject: object): unknown {
-  if (!isObject(subject)) return undefined;
+  // Not by `isObject`: a question asked where its answer branches is two nanoseconds sooner answered than by a call.
+  if (typeof subject !== "object" || subject === null) return undefined;
   try {
     const value = (subject as { key?: unknown }).key;
     return Object.getPrototypeOf(subject) === Object.prototype && !("key" in Object.prototype) ? value : undefined;

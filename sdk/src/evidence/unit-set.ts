@@ -26,12 +26,17 @@ export class UnitSet {
    */
   add(unit: number): typeof SEEN | typeof FIRST | typeof UNCHECKED {
     const stored = unit === 0 ? 1 : unit;
-    const index = this.find(stored);
-    if (this.slots[index] === stored) return SEEN;
+    const { slots } = this;
+    const mask = slots.length - 1;
+    let index = (stored >>> 5) & mask;
+    for (let found = slots[index]; found !== 0; found = slots[index]) {
+      if (found === stored) return SEEN;
+      index = (index + 1) & mask;
+    }
     if (this.count === UNIT_LIMIT) return UNCHECKED;
-    this.slots[index] = stored;
+    slots[index] = stored;
     this.count += 1;
-    if (this.count * SLOTS_PER_UNIT > this.slots.length && this.slots.length < MOST_SLOTS) this.grow();
+    if (this.count * SLOTS_PER_UNIT > slots.length && slots.length < MOST_SLOTS) this.grow();
     return FIRST;
   }
 

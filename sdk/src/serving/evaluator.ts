@@ -38,18 +38,24 @@ export function createEvaluator<Who>(serving: Serving, identify: ((user: Who) =>
     lastServed = table.flags.get(key);
     return lastServed;
   };
+  /** Decides and counts: which variant is served. */
+  const serveTo = (served: ServedFlag, user: Who | undefined): number => {
+    const subject = subjectOf(user);
+    if (!served.isPlain) return serve(served, decide(served, subject));
+    const index = variantIndexOf(served.flag.decide(subject));
+    count(served, index);
+    return index;
+  };
   return {
     isEnabled(key, user) {
       const served = lookUp(key);
       if (served === undefined) return missing(serving, key) ?? false;
-      const index = serve(served, decide(served, subjectOf(user)));
-      return served.truths[index] === true;
+      return served.truths[serveTo(served, user)] === true;
     },
     variant(key, user) {
       const served = lookUp(key);
       if (served === undefined) return variantOfMissing(missing(serving, key));
-      const index = serve(served, decide(served, subjectOf(user)));
-      return served.variants[index] ?? null;
+      return served.variants[serveTo(served, user)] ?? null;
     },
     value<T extends Json>(key: string, user: Who | undefined, fallback: T) {
       const served = lookUp(key);

@@ -17,6 +17,8 @@ export class ServedFlag {
   readonly counts: Int32Array;
   /** What its decisions are evidence of; null without a running rollout, and where an override decides. */
   readonly scope: Scope | null;
+  /** Neither forced nor in a running rollout, as nearly every flag is: an evaluation asks this one question for both. */
+  readonly isPlain: boolean;
   /** By variant: what `isEnabled` answers, the key, the value. */
   readonly truths: readonly boolean[];
   readonly variants: readonly string[];
@@ -27,6 +29,7 @@ export class ServedFlag {
     this.forced = forced;
     this.counts = counts;
     this.scope = scope;
+    this.isPlain = forced === NOT_FORCED && scope === null;
     this.truths = flag.variants.map(({ truth }) => truth);
     this.variants = flag.variants.map(({ key }) => key);
     this.values = flag.variants.map(({ value }) => frozen(value));
