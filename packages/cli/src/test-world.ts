@@ -2,6 +2,7 @@ import {
   type ConfigurationView,
   configurationView,
   type Decision,
+  type DecisionCounts,
   decision as decisionSchema,
   type Flag,
   flag as flagSchema,
@@ -153,8 +154,14 @@ export function sampleRollout(differences: object = {}): RolloutView {
     nextStep: { step: "promote", notBefore: "2026-01-31T12:02:00.000Z", waitsFor: ["120 s of evidence"] },
     guardrails: [sampleVerdict()],
     bakedSeconds: 180,
+    counts: sampleCounts(),
     ...differences,
   });
+}
+
+export function sampleCounts(): DecisionCounts {
+  const counts = { exposureCount: 12_400, outcomeCount: 12_345, errorCount: 52, unitCount: 9_800 };
+  return { canary: counts, control: { ...counts, exposureCount: 37_000, errorCount: 148 } };
 }
 
 export function sampleVerdict(differences: object = {}): GuardrailVerdict {
@@ -177,7 +184,6 @@ export function sampleVerdict(differences: object = {}): GuardrailVerdict {
 }
 
 export function sampleDecision(differences: object = {}): Decision {
-  const counts = { exposureCount: 12_400, outcomeCount: 12_345, errorCount: 52, unitCount: 9_800 };
   return decisionSchema.parse({
     id: "ro-5f1c09a27be4.12",
     rollout: "ro-5f1c09a27be4",
@@ -192,7 +198,7 @@ export function sampleDecision(differences: object = {}): Decision {
     because: "Held at 25 % (baking): 180 s of 300 s of evidence.",
     guardrails: [],
     bakedSeconds: 180,
-    counts: { canary: counts, control: { ...counts, exposureCount: 37_000, errorCount: 148 } },
+    counts: sampleCounts(),
     nextStep: { step: "promote", notBefore: null, waitsFor: [] },
     revision: null,
     engine: "node test",

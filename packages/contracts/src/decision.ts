@@ -124,6 +124,8 @@ export const rolloutView = rollout
     nextStep: nextStep.nullable(),
     guardrails: z.array(guardrailVerdict),
     bakedSeconds: z.number(),
+    /** What the latest look at this stage was taken on; null: there has been none. */
+    counts: decisionCounts.nullable(),
   })
   .meta({ id: "RolloutView" });
 export type RolloutView = z.infer<typeof rolloutView>;

@@ -5,6 +5,7 @@ import { decide, restoreInputs } from "@bunting/gating";
 import { createFakeTime, createSeededRandom } from "@bunting/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { actor, createFlag, flagKeyOf, killOf, PRODUCTION, restoreOf, TestFolder } from "../ledger/ledger-fixture.ts";
+import { viewOf } from "../rollouts/rollout.ts";
 import { AttemptMemory } from "./attempt-memory.ts";
 import { ControllerWorld, FLAG, TUESDAY } from "./controller-fixture.ts";
 import { look, watch } from "./look.ts";
@@ -37,6 +38,18 @@ describe("GA-200 a healthy rollout", () => {
     ]);
     expect(world.configuration().configuration.fallthrough).toEqual({ split: { on: 100, off: 0 } });
     expect(world.entry()?.rollout).toBeUndefined();
+  });
+
+  it("is shown with the counts of the latest look, also where that said nothing new, and with none of a stage before", () => {
+    const id = world.start({ minSamples: 1_000_000 });
+    world.run();
+    world.traffic(id, 60);
+    const first = viewOf(world.rollout(id)).counts?.canary.exposureCount ?? 0;
+    world.traffic(id, 60);
+    expect(world.story(id)).toEqual(["start", "insufficient_data"]);
+    expect(viewOf(world.rollout(id)).counts?.canary.exposureCount).toBeGreaterThan(Math.max(first, 1));
+    world.command(id, "promote", "a share that says more");
+    expect(viewOf(world.rollout(id)).counts).toBeNull();
   });
 
   it("asks SDKs for evidence of its stage while it is under way", () => {

@@ -85,11 +85,17 @@ const ROLLOUT_FACTS = {
   version: 3,
 };
 
-export const ROLLOUT = { ...ROLLOUT_FACTS, nextStep: NEXT_STEP, guardrails: [GUARDRAIL], bakedSeconds: 150 };
-
 const COUNTS = {
   canary: { exposureCount: 1_290, outcomeCount: 1_288, errorCount: 4, unitCount: 611 },
   control: { exposureCount: 24_410, outcomeCount: 24_398, errorCount: 83, unitCount: 11_502 },
+};
+
+export const ROLLOUT = {
+  ...ROLLOUT_FACTS,
+  nextStep: NEXT_STEP,
+  guardrails: [GUARDRAIL],
+  bakedSeconds: 150,
+  counts: COUNTS,
 };
 
 export const DECISION = {

@@ -59,5 +59,11 @@ export function rolloutsOf(rollouts: Rollouts, environment: EnvironmentKey, flag
 export function viewOf({ rollout, latestAnalysis, nextStep }: StoredRollout): RolloutView {
   const { attempt, stage } = rollout;
   const look = latestAnalysis?.attempt === attempt && latestAnalysis.stage === stage ? latestAnalysis : null;
-  return { ...rollout, nextStep, guardrails: look?.guardrails ?? [], bakedSeconds: look?.bakedSeconds ?? 0 };
+  return {
+    ...rollout,
+    nextStep,
+    guardrails: look?.guardrails ?? [],
+    bakedSeconds: look?.bakedSeconds ?? 0,
+    counts: look?.counts ?? null,
+  };
 }

@@ -4,7 +4,13 @@ import { run } from "../run.ts";
 import { createTestWorld, sampleDecision, sampleRollout, TOKEN } from "../test-world.ts";
 
 const ID = "ro-5f1c09a27be4.2";
-const { nextStep: _nextStep, guardrails: _guardrails, bakedSeconds: _bakedSeconds, ...stored } = sampleRollout();
+const {
+  nextStep: _nextStep,
+  guardrails: _guardrails,
+  bakedSeconds: _bakedSeconds,
+  counts: _counts,
+  ...stored
+} = sampleRollout();
 
 /** Ana pauses a running rollout. */
 const record = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { PLAIN, sampleDecision, sampleRollout } from "../test-world.ts";
+import { PLAIN, sampleCounts, sampleDecision, sampleRollout } from "../test-world.ts";
 import { decisionLine, renderPlan, renderRollout, rolloutLine } from "./rollout.ts";
 
 const NOW = Date.UTC(2026, 0, 31, 12);
@@ -42,14 +42,19 @@ describe("a rollout on the screen", () => {
     expect(shown).not.toContain("baked");
   });
 
-  it("shows no evidence of another attempt as this one's", () => {
-    expect(render({ attempt: 2 })).not.toContain("12400");
+  it("shows the figures of the latest look, not those of the latest that said something new", () => {
+    const counts = { ...sampleCounts(), canary: { exposureCount: 0, outcomeCount: 0, errorCount: 0, unitCount: 0 } };
+    expect(render({}, [sampleDecision({ counts })])).toContain("canary on    12400 exposures of 9800 users");
+  });
+
+  it("shows no evidence of another stage or attempt as this one's", () => {
+    expect(render({ stage: 3, bakedSeconds: 0, guardrails: [], counts: null })).not.toContain("12400");
   });
 
   it("says what of the evidence had only just come in, where that was not waited for", () => {
-    const { counts } = sampleDecision();
+    const counts = sampleCounts();
     const fresh = { canary: { ...counts.canary, outcomeCount: 40, errorCount: 34 }, control: counts.control };
-    const shown = render({}, [sampleDecision({ counts: { ...counts, fresh } })]);
+    const shown = render({ counts: { ...counts, fresh } });
     expect(shown).toContain("12345 outcomes, 52 errors, of which only just come in: 40 outcomes, 34 errors");
   });
 

@@ -2,6 +2,7 @@ import type {
   Approval,
   ArmCounts,
   Decision,
+  DecisionCounts,
   GuardrailVerdict,
   NextStep,
   RolloutPlan,
@@ -33,7 +34,7 @@ export function renderRollout({ rollout, decisions, trouble }: SeenRollout, nowM
     headline(rollout, nowMs, theme),
     ...(trouble === undefined ? [] : [theme.paint("bad", `This is how it stood when it was last seen. ${trouble}`)]),
     stageBar(rollout, theme),
-    ...section(evidenceFacts(rollout, decisions, theme)),
+    ...section(evidenceFacts(rollout, theme)),
     ...section(guardrails.length === 0 ? "" : renderGuardrails(guardrails, plan, theme)),
     ...section(
       facts(
@@ -170,20 +171,20 @@ function headline(rollout: RolloutView, nowMs: number, theme: Theme): string {
   ].join("  ");
 }
 
-function evidenceFacts(rollout: RolloutView, decisions: readonly Decision[], theme: Theme): string {
+function evidenceFacts(rollout: RolloutView, theme: Theme): string {
   const bakeSeconds = rollout.stage === null ? 0 : (rollout.plan.stages[rollout.stage]?.bakeSeconds ?? 0);
-  const judged = decisions.find(({ attempt, verdict }) => attempt === rollout.attempt && verdict !== null);
+  const { counts } = rollout;
   const baked =
     rollout.stage === null
       ? undefined
       : `${formatSpan(rollout.bakedSeconds)} of ${formatSpan(bakeSeconds)} of evidence`;
-  const arm = ({ counts }: Decision, name: "canary" | "control"): string =>
+  const arm = (counts: DecisionCounts, name: "canary" | "control"): string =>
     `${armInWords(counts[name])}${counts.fresh ? `, of which only just come in: ${outcomesInWords(counts.fresh[name])}` : ""}`;
   return facts(
     [
       ["baked", baked],
-      [`canary ${rollout.plan.canary}`, judged && arm(judged, "canary")],
-      [`control ${rollout.plan.control}`, judged && arm(judged, "control")],
+      [`canary ${rollout.plan.canary}`, counts ? arm(counts, "canary") : undefined],
+      [`control ${rollout.plan.control}`, counts ? arm(counts, "control") : undefined],
     ],
     theme,
   );
