@@ -30,7 +30,10 @@ export interface CommandInputs {
   readonly now: number;
 }
 
-export type LatestDecision = Pick<Decision, "attempt" | "stage" | "verdict" | "cause" | "bakedSeconds" | "counts">;
+export type LatestDecision = Pick<
+  Decision,
+  "attempt" | "stage" | "verdict" | "cause" | "bakedSeconds" | "counts" | "guardrails"
+>;
 
 export type CommandRuling = Ruling | { readonly refusal: Refusal };
 

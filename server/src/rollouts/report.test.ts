@@ -16,7 +16,13 @@ const MINUTE_MS = 60_000;
 const STARTED = Date.parse("2026-11-24T13:00:00.000Z");
 const at = (minutes: number): string => new Date(STARTED + minutes * MINUTE_MS).toISOString();
 
-const view: RolloutView = rolloutView.parse({ ...ROLLOUT, state: "rolled_back", percent: 0, bakedSeconds: 0 });
+const view: RolloutView = rolloutView.parse({
+  ...ROLLOUT,
+  state: "rolled_back",
+  percent: 0,
+  bakedSeconds: 0,
+  counts: null,
+});
 
 let number = 0;
 const record = (minutes: number, fields: object): DecisionRecord =>
@@ -74,6 +80,47 @@ describe("GA-222 the report", () => {
         nextOpening: "Tue 2026-11-24 14:30 Europe/Paris",
       },
     ]);
+  });
+
+  it("counts the time to detect from the stage that a person promoted to, too", () => {
+    const byHand = record(5, { action: "promote", by: "release owner", stage: 0, forced: true });
+    const [start, _promote, ...rest] = STORY;
+    const records = start ? [start, byHand, ...rest] : [];
+    expect(reportOf(sources({ records })).incidents).toMatchObject([{ detectSeconds: 180 }]);
+  });
+
+  it("tells of a stage that a person left what the look before him saw, and not the last that said something new", () => {
+    const figures = (count: number, canary: number) => ({
+      bakedSeconds: count,
+      counts: {
+        canary: { exposureCount: count, outcomeCount: count, errorCount: 0, unitCount: count },
+        control: { exposureCount: count, outcomeCount: count, errorCount: 0, unitCount: count },
+      },
+      guardrails: [{ ...ROLLOUT.guardrails[0], canary }],
+    });
+    const latest = { attempt: 1, stage: 0, verdict: "hold", cause: "insufficient_data", ...figures(4_000, 0.25) };
+    const records = [
+      record(0, { action: "start", by: "release owner", stage: 0 }),
+      record(1, { ...look, stage: 0, verdict: "hold", cause: "insufficient_data", ...figures(0, 0) }),
+      record(90, {
+        action: "promote",
+        by: "release owner",
+        stage: 0,
+        forced: true,
+        inputs: { kind: "command", latest },
+      }),
+      record(91, { ...look, stage: 1, verdict: "hold", cause: "insufficient_data", ...figures(7, 0.5) }),
+      record(92, { ...look, stage: 1, verdict: "hold", cause: "flag_changed", action: "abort", ...figures(0, 0) }),
+    ];
+    expect(reportOf(sources({ records })).stages).toMatchObject([figures(4_000, 0.25), figures(7, 0.5)]);
+  });
+
+  it("tells of the stage under way what the latest look saw", () => {
+    const [start] = STORY;
+    const records = start ? [start, record(1, { ...look, stage: 0, verdict: "hold", cause: "insufficient_data" })] : [];
+    const canary = { exposureCount: 9_001, outcomeCount: 9_000, errorCount: 3, unitCount: 800 };
+    const rollout = { ...view, bakedSeconds: 120, counts: { canary, control: canary } };
+    expect(reportOf(sources({ rollout, records })).stages).toMatchObject([{ bakedSeconds: 120, counts: { canary } }]);
   });
 
   it("says what it does not know", () => {
@@ -143,7 +190,7 @@ describe("GA-222 the report", () => {
   it("tells a promotion by hand like one by the controller, and every attempt by itself", () => {
     const records = [
       record(0, { action: "start", by: "release owner", stage: 0 }),
-      record(2, { action: "promote", by: "release owner", stage: 1, forced: true }),
+      record(2, { action: "promote", by: "release owner", stage: 0, forced: true }),
       record(3, { action: "abort", by: "release owner", stage: 1 }),
       record(9, { action: "retry", by: "release owner", stage: 0, attempt: 2 }),
     ];

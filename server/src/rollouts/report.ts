@@ -7,7 +7,7 @@ import type {
   RolloutView,
   StageReport,
 } from "@bunting/contracts";
-import { nextOpening } from "@bunting/gating";
+import { type CommandInputs, nextOpening } from "@bunting/gating";
 import { fromInstant } from "../platform/instant.ts";
 
 /*
@@ -31,7 +31,7 @@ export function reportOf(sources: ReportSources): RolloutReport {
   return {
     rollout,
     generatedAt: now,
-    stages: stagesOf(rollout, decisions),
+    stages: stagesOf(rollout, records),
     incidents: records.filter(isIncident).map((record) => incidentOf(record, sources)),
     decisions,
     omittedDecisionCount,
@@ -47,7 +47,7 @@ type Stage = { -readonly [Field in keyof StageReport]: StageReport[Field] };
 const NOTHING = { exposureCount: 0, outcomeCount: 0, errorCount: 0, unitCount: 0 };
 
 /** Stage by stage of each attempt, in the order in which they were entered. */
-function stagesOf(rollout: RolloutView, decisions: readonly Decision[]): StageReport[] {
+function stagesOf(rollout: RolloutView, records: readonly DecisionRecord[]): StageReport[] {
   const stages: Stage[] = [];
   const enter = ({ attempt, at }: Decision, stage: number): void => {
     stages.push({
@@ -67,10 +67,11 @@ function stagesOf(rollout: RolloutView, decisions: readonly Decision[]): StageRe
     const last = stages.at(-1);
     if (last) Object.assign(last, { endedAt: at, outcome });
   };
-  for (const decision of decisions) {
+  for (const decision of records) {
     const current = stages.at(-1);
-    if (current && isAnalysis(decision) && decision.stage === current.stage && decision.attempt === current.attempt) {
-      const { bakedSeconds, counts, guardrails } = decision;
+    const look = lookBehind(decision);
+    if (current && look?.stage === current.stage && look.attempt === current.attempt) {
+      const { bakedSeconds, counts, guardrails } = look;
       Object.assign(current, { bakedSeconds, counts, guardrails });
     }
     switch (decision.action) {
@@ -105,10 +106,23 @@ function stagesOf(rollout: RolloutView, decisions: readonly Decision[]): StageRe
     }
   }
   const open = stages.at(-1);
-  if (open?.outcome === null && rollout.bakedSeconds > 0) {
-    Object.assign(open, { bakedSeconds: rollout.bakedSeconds, guardrails: rollout.guardrails });
+  if (open?.outcome === null && rollout.counts !== null) {
+    const { bakedSeconds, counts, guardrails } = rollout;
+    Object.assign(open, { bakedSeconds, counts, guardrails });
   }
   return stages;
+}
+
+type Look = Pick<Decision, "attempt" | "stage" | "bakedSeconds" | "counts" | "guardrails">;
+
+/**
+ * The look that a decision rests on: its own, or the one that a person had before him. Looks that said nothing new are not among
+ * the records, so the last one before a person acted may be hours younger than the last that is. Null where nothing was
+ * measured, as when a rollout stands down.
+ */
+function lookBehind(record: DecisionRecord): Look | null {
+  if (record.cause === "flag_changed" || record.cause === "flag_killed") return null;
+  return isAnalysis(record) ? record : (record.inputs as unknown as CommandInputs).latest;
 }
 
 /** A look of the controller: a person's command has no verdict. */
@@ -159,8 +173,7 @@ function incidentOf(decision: DecisionRecord, { rollout, records, receipt, now }
   };
 }
 
-/** Whether this promotion led into the stage: a look names the stage that it left, a person's command the one it led to. */
-function entersBefore(decision: Decision, stage: number): boolean {
-  if (decision.action !== "promote") return false;
-  return decision.stage === (isAnalysis(decision) ? stage - 1 : stage);
+/** Whether this promotion led into the stage: a decision names the stage that it left. */
+function entersBefore({ action, stage: left }: Decision, stage: number): boolean {
+  return action === "promote" && left === stage - 1;
 }
