@@ -106,7 +106,10 @@ const gaugeGuardrail = z
   })
   .refine(({ min, max }) => min !== undefined || max !== undefined, { error: "Give min, max, or both." });
 
-/** The first value of an instant query. A query that fails is a measurement error: it holds, and never passes or fails. */
+/**
+ * The value of an instant query that gives one. A query that fails, or gives several, is a measurement error: it holds, and never
+ * passes or fails.
+ */
 const prometheusGuardrail = z
   .strictObject({
     source: z.literal("prometheus"),

@@ -51,7 +51,8 @@ const vector = (...values: string[]) =>
 
 describe("TE-108 an answer of Prometheus", () => {
   it.each([
-    ["the first sample", vector("0.25", "7"), { value: 0.25 }],
+    ["the only sample", vector("0.25"), { value: 0.25 }],
+    ["several samples", vector("0", "5", "0"), { error: /3 values and not one/ }],
     ["a scalar", '{"status":"success","data":{"resultType":"scalar","result":[1,"-1.5e-07"]}}', { value: -1.5e-7 }],
     ["no series", vector(), { value: null }],
     ["NaN", vector("NaN"), { value: null }],

@@ -148,8 +148,12 @@ export function readAnswer(status: number, text: string): QueryResult {
     case "scalar":
       return readValue(data.result[1]);
     case "vector": {
-      const [first] = data.result;
+      const [first, second] = data.result;
       if (first === undefined) return { value: null };
+      // In what order they come is chance: one that is within its limits would hide one that is not.
+      if (second !== undefined) {
+        return { error: `the query gives ${data.result.length} values and not one: aggregate them, as by sum()` };
+      }
       return first.value ? readValue(first.value[1]) : { error: "the query gives a histogram and no value" };
     }
   }
