@@ -19,6 +19,9 @@ export function armsOf({ id, attempt, plan }: Pick<Rollout, "id" | "attempt" | "
   return { rollout: id, attempt, canary: plan.canary, control: plan.control };
 }
 
+/** What of a rollout says which values from outside are its attempt's. */
+export type Sampled = Pick<Rollout, "id" | "attempt" | "environment" | "plan" | "startedAt">;
+
 /** Bounds on `availableAt`, the interval index at which evidence became usable. */
 export interface AvailabilityRange {
   /** Left out: from the beginning. */
@@ -82,8 +85,8 @@ export interface EvidenceSource {
   breakers(arms: AttemptArms, stage: number): Breakers;
   /** What SDKs reported and people posted, oldest first. */
   gauges(environment: string, metric: string, sinceMs: number): readonly GaugeValue[];
-  /** The latest value of each gauge and Prometheus guardrail that has one, by guardrail id. */
-  samples(rollout: Pick<Rollout, "id" | "attempt" | "environment" | "plan">): ReadonlyMap<string, Sample>;
+  /** The latest value of each gauge and Prometheus guardrail that this attempt has, by guardrail id. */
+  samples(rollout: Sampled): ReadonlyMap<string, Sample>;
   /** Called after the COMMIT that stored evidence or a breaker's report of a rollout, once for each. */
   onArrival(listener: (rollout: string) => void): Cancel;
 }

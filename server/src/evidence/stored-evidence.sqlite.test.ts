@@ -275,6 +275,21 @@ describe("TE-103 what a judgement asks beside counts", () => {
     expect(rig.evidence.gauges(PRODUCTION, "lighthouse", NOON + 1)).toHaveLength(1);
   });
 
+  it("is no gauge of before the attempt: it says nothing of what is served now (GA-109)", () => {
+    const rollout = aRollout({ guardrails: [{ metric: "lighthouse", kind: "gauge", min: 90 }] });
+    const post = (at: number, value: number) =>
+      rig.telemetry.withEvidence((store) =>
+        store.addGauge({ environment: PRODUCTION, metric: "lighthouse", source: "posted", at, value }),
+      );
+    post(NOON, 50);
+    rig.time.jumpWallClock(30 * SECOND_MS);
+    const retried = { ...rollout, attempt: 2, startedAt: new Date(NOON + 20 * SECOND_MS).toISOString() };
+    expect(rig.evidence.samples(rollout).get("lighthouse")).toEqual({ at: NOON, value: 50 });
+    expect(rig.evidence.samples(retried).size).toBe(0);
+    post(NOON + 30 * SECOND_MS, 95);
+    expect(rig.evidence.samples(retried).get("lighthouse")).toMatchObject({ value: 95 });
+  });
+
   it("takes a hundred gauges from an environment, and counts the rest", async () => {
     const gauges = Array.from({ length: 101 }, (_, index) => ({
       metric: `g_${index}`,

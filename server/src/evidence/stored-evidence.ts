@@ -1,5 +1,6 @@
 import type { Rollout } from "@bunting/contracts";
 import { type ArmEvidence, armFromCells, type EvidenceInterval, namedGuardrails, type Sample } from "@bunting/gating";
+import { fromInstant } from "../platform/instant.ts";
 import type { Cancel, Clock } from "../ports.ts";
 import type { StoredEvidence } from "../telemetry/evidence-store.ts";
 import { intervalOf } from "../telemetry/interval-index.ts";
@@ -11,6 +12,7 @@ import type {
   EvidenceSource,
   GaugeValue,
   LastReceived,
+  Sampled,
 } from "./evidence.ts";
 import { groupBy } from "./group-by.ts";
 
@@ -70,7 +72,7 @@ export function createStoredEvidence({
     gauges: (environment, metric, sinceMs): readonly GaugeValue[] =>
       telemetry.withEvidence((store) => store.gauges(environment, metric, sinceMs)) ?? [],
 
-    samples: (rollout) => telemetry.withEvidence((store) => samplesOf(rollout, store)) ?? new Map(),
+    samples: (rollout) => telemetry.withEvidence((store) => samplesOf(rollout, store, clock.now())) ?? new Map(),
 
     onArrival: (listener): Cancel => telemetry.onEvidence(listener),
   };
@@ -101,18 +103,17 @@ function armOf(rows: readonly StoredEvidence[], variant: string): ArmEvidence | 
 
 type Store = Parameters<Parameters<Telemetry["withEvidence"]>[0]>[0];
 
-function samplesOf(
-  rollout: Pick<Rollout, "id" | "attempt" | "environment" | "plan">,
-  store: Store,
-): ReadonlyMap<string, Sample> {
+function samplesOf(rollout: Sampled, store: Store, now: number): ReadonlyMap<string, Sample> {
   const samples = new Map<string, Sample>();
+  const begunAt = rollout.startedAt === null ? now : fromInstant(rollout.startedAt);
   for (const { id, guardrail } of namedGuardrails(rollout.plan)) {
     if ("source" in guardrail) {
       const sample = store.latestSample({ rollout: rollout.id, attempt: rollout.attempt }, id);
       if (sample) samples.set(id, toSample(sample));
     } else if ("kind" in guardrail && guardrail.kind === "gauge") {
       const value = store.latestGauge(rollout.environment, guardrail.metric);
-      if (value) samples.set(id, value);
+      // Gauges are of the environment. What was measured before the attempt began is of whatever was served then.
+      if (value && value.at >= begunAt) samples.set(id, value);
     }
   }
   return samples;
