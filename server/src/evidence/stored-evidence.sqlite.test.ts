@@ -263,6 +263,7 @@ describe("TE-103 what a judgement asks beside counts", () => {
       store.addSample({ ...sample, at: NOON + 5_000, value: null });
       store.addSample({ ...sample, guardrail: "mine", at: NOON, value: null, error: "it took more than 5 s" });
     });
+    await rig.time.advanceAsync(20 * SECOND_MS);
     expect(rig.evidence.samples(rollout)).toEqual(
       new Map<string, unknown>([
         ["lighthouse", { at: NOON + 20_000, value: 92 }],
@@ -288,6 +289,30 @@ describe("TE-103 what a judgement asks beside counts", () => {
     expect(rig.evidence.samples(retried).size).toBe(0);
     post(NOON + 30 * SECOND_MS, 95);
     expect(rig.evidence.samples(retried).get("lighthouse")).toMatchObject({ value: 95 });
+  });
+
+  it("is what was measured after a clock that ran ahead was set back, and not what it dated later", () => {
+    const rollout = aRollout({
+      guardrails: [
+        { metric: "lighthouse", kind: "gauge", min: 90 },
+        { source: "prometheus", query: "up", min: 1 },
+      ],
+    });
+    const measure = (value: number) => {
+      const at = rig.time.clock.now();
+      rig.telemetry.withEvidence((store) => {
+        store.addGauge({ environment: PRODUCTION, metric: "lighthouse", source: "posted", at, value });
+        store.addSample({ rollout: "r1", attempt: 1, guardrail: "prometheus-1", at, value, error: null });
+      });
+    };
+    const values = () => [...rig.evidence.samples(rollout).values()];
+    rig.time.jumpWallClock(DAY_MS);
+    measure(99);
+    expect(values()).toMatchObject([{ value: 99 }, { value: 99 }]);
+    rig.time.jumpWallClock(-DAY_MS);
+    expect(values()).toEqual([]);
+    measure(0);
+    expect(values()).toMatchObject([{ value: 0 }, { value: 0 }]);
   });
 
   it("takes a hundred gauges from an environment, and counts the rest", async () => {

@@ -108,10 +108,10 @@ function samplesOf(rollout: Sampled, store: Store, now: number): ReadonlyMap<str
   const begunAt = rollout.startedAt === null ? now : fromInstant(rollout.startedAt);
   for (const { id, guardrail } of namedGuardrails(rollout.plan)) {
     if ("source" in guardrail) {
-      const sample = store.latestSample({ rollout: rollout.id, attempt: rollout.attempt }, id);
+      const sample = store.latestSample({ rollout: rollout.id, attempt: rollout.attempt }, id, now);
       if (sample) samples.set(id, toSample(sample));
     } else if ("kind" in guardrail && guardrail.kind === "gauge") {
-      const value = store.latestGauge(rollout.environment, guardrail.metric);
+      const value = store.latestGauge(rollout.environment, guardrail.metric, now);
       // Gauges are of the environment. What was measured before the attempt began is of whatever was served then.
       if (value && value.at >= begunAt) samples.set(id, value);
     }

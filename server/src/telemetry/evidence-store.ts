@@ -208,12 +208,15 @@ export class EvidenceStore {
     return this.#statements.gauges.all(environment, metric, intervalOf(sinceMs), sinceMs) as GaugeReading[];
   }
 
-  latestGauge(environment: string, metric: string): GaugeReading | undefined {
-    return this.#statements.latestGauge.get(environment, metric) as GaugeReading | undefined;
+  /** @param through Unix ms: what a clock that ran ahead dated later is passed over */
+  latestGauge(environment: string, metric: string, through: number): GaugeReading | undefined {
+    const { latestGauge } = this.#statements;
+    return latestGauge.get(environment, metric, intervalOf(through), through) as GaugeReading | undefined;
   }
 
-  latestSample({ rollout, attempt }: AttemptKey, guardrail: string): SampleRow | undefined {
-    return this.#statements.latestSample.get(rollout, attempt, guardrail) as SampleRow | undefined;
+  /** @param through as of {@link latestGauge} */
+  latestSample({ rollout, attempt }: AttemptKey, guardrail: string, through: number): SampleRow | undefined {
+    return this.#statements.latestSample.get(rollout, attempt, guardrail, through) as SampleRow | undefined;
   }
 
   unknownVariants(environment: EnvironmentKey): UnknownVariant[] {
@@ -405,7 +408,8 @@ function prepare(database: Database) {
       "SELECT at, value FROM gauge WHERE environment = ? AND metric = ? AND interval >= ? AND at >= ? ORDER BY interval, at",
     ),
     latestGauge: all(
-      "SELECT at, value FROM gauge WHERE environment = ? AND metric = ? ORDER BY interval DESC, at DESC LIMIT 1",
+      `SELECT at, value FROM gauge WHERE environment = ? AND metric = ? AND interval <= ? AND at <= ?
+       ORDER BY interval DESC, at DESC LIMIT 1`,
     ),
     pruneGauges: prune("gauge", "at < ?"),
     putSample: all(
@@ -413,7 +417,7 @@ function prepare(database: Database) {
        ON CONFLICT DO UPDATE SET value = excluded.value, error = excluded.error`,
     ),
     latestSample: all(
-      "SELECT * FROM sample WHERE rollout = ? AND attempt = ? AND guardrail = ? ORDER BY at DESC LIMIT 1",
+      "SELECT * FROM sample WHERE rollout = ? AND attempt = ? AND guardrail = ? AND at <= ? ORDER BY at DESC LIMIT 1",
     ),
     pruneSamples: prune("sample", "at < ?"),
     hasUnknownVariant: one("SELECT 1 FROM unknown_variant WHERE environment = ? AND flag = ? AND variant = ?"),
