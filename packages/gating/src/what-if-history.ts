@@ -39,7 +39,8 @@ export type Moment =
   /** A look that was not taken then, or is not kept. */
   | { readonly kind: "other_look"; readonly now: number };
 
-type Stored = Extract<Moment, { kind: "look" | "command" }> & { readonly number: number };
+/** One that was decided then, and the number of its decision. */
+export type Stored = Extract<Moment, { kind: "look" | "command" }> & { readonly number: number };
 
 /** What was known beside the evidence at a look. */
 export interface Conditions {
@@ -76,7 +77,8 @@ export function momentsOf(history: History, plan: RolloutPlan, isSamePlan: boole
   return [...kept, ...others].sort((a, b) => a.now - b.now);
 }
 
-function storedMoments({ records, rollout }: History): readonly Stored[] {
+/** Oldest first. */
+export function storedMoments({ records, rollout }: History): readonly Stored[] {
   return records.flatMap(({ id, inputs }) => {
     const moment = inputs as unknown as KeptInputs | CommandInputs;
     const number = Number(id.slice(id.lastIndexOf(".") + 1));

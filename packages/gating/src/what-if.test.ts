@@ -5,6 +5,17 @@ import { cellsOf, exposedAt, planWith, runningWith, TUESDAY } from "./rollout-fi
 import { type History, whatIf } from "./what-if.ts";
 import { AttemptOnRecord, type Happening, happenings, plans } from "./what-if-fixture.ts";
 
+const usual: Happening = {
+  errorCount: 1,
+  isSilent: false,
+  lateness: 0,
+  up: 0.1,
+  score: 90,
+  openInstanceCount: 0,
+  command: null,
+  isChangedByHand: false,
+  isFast: false,
+};
 const classic = (changes: Partial<RolloutPlan> = {}): RolloutPlan =>
   planWith({ decideBy: "threshold", stages: [5, 50].map((percent) => ({ percent, bakeSeconds: 300 })), ...changes });
 
@@ -36,6 +47,35 @@ describe("GA-173 what-if runs a history under another plan", () => {
   it("looks at its own interval", () => {
     const lines = told(classic({ analysisIntervalSeconds: 300, stages: [{ percent: 5, bakeSeconds: 3600 }] }));
     expect(lines.map((line) => line.split(" ")[0])).toEqual(["300", "600", "900"]);
+  });
+
+  it("looks at its own interval on what the real looks before saw, and knows where the real course was", () => {
+    const [template] = fc.sample(plans, { numRuns: 1, seed: 7 });
+    if (!template) throw new Error("There is no plan.");
+    const [stage, ...later] = template.stages;
+    const real: RolloutPlan = {
+      ...template,
+      decideBy: "threshold",
+      autoPromote: false,
+      analysisIntervalSeconds: 30,
+      stages: stage ? [{ percent: stage.percent, bakeSeconds: 30 }, ...later] : later,
+    };
+    const happened = Array.from(
+      { length: 40 },
+      (_, index): Happening => ({ ...usual, command: index === 20 ? "promote" : null }),
+    );
+    const { history, decisions } = recorded(real, happened);
+    expect(decisions.filter(({ action }) => action === "promote")).toHaveLength(1);
+    for (const analysisIntervalSeconds of [10, 20, 60]) {
+      const { timeline, partedAt } = whatIf(history, { ...real, analysisIntervalSeconds });
+      expect(partedAt).toBeNull();
+      const looks = timeline.filter(({ decision }) => decision.by === "controller");
+      // Before the first real look nobody had measured anything.
+      const known = looks.filter(({ decision }) => Date.parse(decision.at) >= TUESDAY + 30_000);
+      expect(known.flatMap(({ unknown }) => unknown)).toEqual([]);
+      expect(known.map(({ realPercent }) => realPercent)).toEqual(known.map(({ percent }) => percent));
+      expect(looks.at(-1)).toMatchObject({ percent: 50, realPercent: 50 });
+    }
   });
 
   it("shows what a laxer limit would have let pass, and what a stricter one would have caught", () => {
@@ -103,17 +143,6 @@ describe("GA-175 under the plan that was real what-if gives the history", () => 
 });
 
 describe("GA-176 what-if says of each look what it could not know", () => {
-  const usual: Happening = {
-    errorCount: 1,
-    isSilent: false,
-    lateness: 0,
-    up: 0.1,
-    score: 90,
-    openInstanceCount: 0,
-    command: null,
-    isChangedByHand: false,
-    isFast: false,
-  };
   const [error, latency, up, score] = planOfRecord().guardrails;
   /** Two minutes in which ana never promotes. */
   const { history } = recorded(

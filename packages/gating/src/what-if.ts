@@ -21,6 +21,8 @@ import {
   indexAt,
   type Moment,
   momentsOf,
+  type Stored,
+  storedMoments,
 } from "./what-if-history.ts";
 
 export type { History, HistoryCell, HistoryRecord } from "./what-if-history.ts";
@@ -80,33 +82,26 @@ class Course {
   readonly #history: History;
   readonly #isSamePlan: boolean;
   readonly #evidence: EvidenceSoFar;
-  /** The rollout as it really was before each stored decision, oldest first; as many as are yet to come. */
-  readonly #realAhead: Rollout[];
-  #lastLook: KeptInputs | null = null;
+  readonly #real: RealCourse;
   #latest: DecisionDraft | null = null;
 
   constructor(history: History, plan: RolloutPlan, isSamePlan: boolean) {
     this.#history = history;
     this.#isSamePlan = isSamePlan;
     this.#evidence = new EvidenceSoFar(history, plan);
-    const moments = momentsOf(history, history.rollout.plan, true);
-    this.#realAhead = moments.flatMap((moment) => (moment.kind === "other_look" ? [] : [moment.inputs.rollout]));
+    this.#real = new RealCourse(history);
     this.rollout = begun(history, plan);
     // Without a stored decision nobody knows what people did.
-    if (this.#realAhead.length === 0) this.#part(toUnixMs(this.rollout.startedAt ?? instantText(history.until)));
+    if (this.#real.next === null) this.#part(toUnixMs(this.rollout.startedAt ?? instantText(history.until)));
   }
 
   live(moment: Moment): void {
-    const real = this.#realBefore(moment);
+    const real = this.#real.before(moment);
+    this.#real.pass(moment);
     if (moment.kind === "command") this.#obey(moment.inputs);
     else this.#look(moment, real);
-    const isAsReal = isSameCourse(this.rollout, this.#realAhead[0] ?? this.#history.rollout);
+    const isAsReal = isSameCourse(this.rollout, this.#real.next ?? this.#history.rollout);
     if (this.partedAt === null && !isAsReal) this.#part(moment.now);
-  }
-
-  #realBefore(moment: Moment): Rollout | null {
-    if (moment.kind === "other_look") return this.#realAhead[0] ?? null;
-    return this.#realAhead.shift() ?? null;
   }
 
   #obey(inputs: CommandInputs): void {
@@ -125,7 +120,7 @@ class Course {
     const conditions = conditionsAt(moment, {
       history: this.#history,
       plan: this.rollout.plan,
-      lastLook: this.#lastLook,
+      lastLook: this.#real.lastLook,
     });
     const rollout = isKept ? this.#bookedAs(moment.inputs.rollout) : this.rollout;
     // The version that counts is that of the change which the real rollout made; of another course there is none.
@@ -147,7 +142,6 @@ class Course {
       flagStatus(rollout, flag) === "ours"
         ? this.#judge(inputs, isKept ? moment.inputs : { through: indexAt(now), fresh: [] })
         : decide(inputs);
-    if (isKept) this.#lastLook = moment.inputs;
     this.#latest = ruling.decision;
     this.#enter(ruling, { real, conditions });
   }
@@ -218,6 +212,51 @@ class Course {
     const begins = interval * EVIDENCE_INTERVAL_MS;
     const own = this.#stageStarts.filter((startedAt) => startedAt <= begins).length;
     return this.partedAt === null || begins < this.partedAt ? Math.min(stage, this.#stageStarts.length) : own;
+  }
+}
+
+/** What was stored of the real course, moment by moment: also of looks that the other plan would not have taken. */
+class RealCourse {
+  readonly #stored: readonly Stored[];
+  /** Those before it are over. */
+  #ahead = 0;
+  #lastLook: KeptInputs | null = null;
+
+  constructor(history: History) {
+    this.#stored = storedMoments(history);
+  }
+
+  /** The rollout as it really was at a moment; null after the last that is stored. */
+  before(moment: Moment): Rollout | null {
+    let index = this.#ahead;
+    while (this.#isOver(index, moment, (now) => now < moment.now)) index += 1;
+    return this.#stored[index]?.inputs.rollout ?? null;
+  }
+
+  pass(moment: Moment): void {
+    while (this.#isOver(this.#ahead, moment, (now) => now <= moment.now)) this.#goOn();
+    if (moment.kind !== "other_look") this.#goOn();
+  }
+
+  /** The rollout as it really was then; null where that is no longer stored. */
+  get next(): Rollout | null {
+    return this.#stored[this.#ahead]?.inputs.rollout ?? null;
+  }
+
+  get lastLook(): KeptInputs | null {
+    return this.#lastLook;
+  }
+
+  #isOver(index: number, moment: Moment, isPast: (now: number) => boolean): boolean {
+    const stored = this.#stored[index];
+    if (stored === undefined) return false;
+    return moment.kind === "other_look" ? isPast(stored.now) : stored.inputs !== moment.inputs;
+  }
+
+  #goOn(): void {
+    const passed = this.#stored[this.#ahead];
+    if (passed?.kind === "look") this.#lastLook = passed.inputs;
+    this.#ahead += 1;
   }
 }
 
