@@ -81,6 +81,16 @@ describe("GA-142 a plan that can never be carried out is refused, with the field
       },
       "guardrails",
     ],
+    [
+      "limits that no value is within",
+      { guardrails: [{ metric: "cpu", kind: "gauge", min: 80, max: 20, maxAgeSeconds: 300, ...limits }] },
+      "guardrails",
+    ],
+    [
+      "limits that exclude the only value between them",
+      { guardrails: [{ source: "prometheus", query: "up", min: 1, max: 1, ...limits, exclusive: true }] },
+      "guardrails",
+    ],
     ["a window over midnight", { windows: [{ ...afternoon, from: "22:00", to: "02:00" }] }, "windows.0"],
     ["a zone that does not exist", { freezes: [{ ...afternoon, timezone: "Europe/Atlantis" }] }, "freezes.0"],
     [
@@ -92,6 +102,11 @@ describe("GA-142 a plan that can never be carried out is refused, with the field
     expect(planProblems(planWith(changes), TUESDAY)).toEqual([
       expect.objectContaining({ code: "rollout_plan_invalid", field }),
     ]);
+  });
+
+  it("has nothing to say of limits that leave one value", () => {
+    const guardrails: RolloutPlan["guardrails"] = [{ source: "prometheus", query: "up", min: 1, max: 1, ...limits }];
+    expect(planProblems(planWith({ guardrails }), TUESDAY)).toEqual([]);
   });
 
   it("names two levels on one metric itself, and has nothing to say of them", () => {

@@ -1,10 +1,11 @@
-import type { RolloutPlan, VariantKey } from "@bunting/contracts";
+import type { Guardrail, RolloutPlan, VariantKey } from "@bunting/contracts";
 import { LIMITS } from "@bunting/contracts/literals";
 import { namedGuardrails } from "./guardrails.ts";
 import type { Refusal } from "./refusal.ts";
 import { type ScopedConfiguration, serveOfScope } from "./scope.ts";
 import { splitOf } from "./split.ts";
 import { nextOpening, windowProblem } from "./windows.ts";
+import { limitText } from "./words.ts";
 
 /**
  * The plan of somebody who names nothing but the variants: 1, 5, 25, 50 and 100 %, five minutes each; at most 1 % errors;
@@ -111,10 +112,14 @@ function guardrailProblems(plan: RolloutPlan): readonly Refusal[] {
   const named = namedGuardrails(plan);
   const seen = new Set<string>();
   const twice = named.filter(({ id }) => seen.size === seen.add(id).size).map(({ id }) => id);
+  const impossible = named.filter(({ guardrail }) => leavesNoValue(guardrail));
   const metrics = new Set(named.flatMap(({ guardrail }) => ("kind" in guardrail ? guardrail.metric : [])));
   return [
     ...twice.map((id) =>
       invalid("guardrails", `Two guardrails are called ${id}: decisions could not tell them apart.`),
+    ),
+    ...impossible.map(({ id, guardrail }) =>
+      invalid("guardrails", `No value is within the limits of ${id}: ${limitText(guardrail)}.`),
     ),
     ...(metrics.size > LIMITS.metricsPerRollout
       ? [
@@ -125,6 +130,12 @@ function guardrailProblems(plan: RolloutPlan): readonly Refusal[] {
         ]
       : []),
   ];
+}
+
+/** A lower limit above the upper one: it would fail at its first look, whatever is measured. */
+function leavesNoValue(guardrail: Guardrail): boolean {
+  if (!("min" in guardrail) || guardrail.min === undefined || guardrail.max === undefined) return false;
+  return guardrail.min > guardrail.max || (guardrail.exclusive && guardrail.min === guardrail.max);
 }
 
 function calendarProblems({ windows, freezes }: RolloutPlan, now: number): readonly Refusal[] {

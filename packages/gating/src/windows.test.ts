@@ -182,6 +182,7 @@ describe("GA-124 a window ends after it begins, in a zone that exists", () => {
     [window(["fri"], "22:00", "02:00"), /two: to 24:00/],
     [window(["fri"], "14:00", "14:00"), /does not/],
     [window(["fri"], "14:00", "17:00", "Europe/Atlantis"), /Europe\/Atlantis is not an IANA time zone/],
+    [window(["fri"], "14:00", "17:00", "+02:00"), /\+02:00 is an offset/],
   ])("refuses %o", (refused, sentence) => {
     expect(windowProblem(refused)).toMatch(sentence);
   });

@@ -64,10 +64,11 @@ export function windowProblem({ timezone, from, to }: WeeklyWindow): string | nu
   }
   try {
     Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(timezone);
-    return null;
   } catch {
     return `${timezone} is not an IANA time zone.`;
   }
+  // Temporal takes offsets too. Nobody's clock keeps one: the window would be an hour off for half of the year.
+  return /^[+-]/.test(timezone) ? `${timezone} is an offset and not an IANA time zone such as Europe/Paris.` : null;
 }
 
 function includes({ timezone, days, from, to }: WeeklyWindow, now: number): boolean {
