@@ -101,6 +101,19 @@ describe("what if", () => {
     expect(err).toContain("of on against off, not of on against old");
   });
 
+  it("refuses a plan of another scope, of which there is no evidence either", async () => {
+    const { exitCode, err } = await asking({ ...plan, scope: { rule: "staff" } });
+    expect(exitCode).toBe(2);
+    expect(err).toContain("of everybody whom no rule matches, not of the users of rule staff");
+  });
+
+  it("refuses a plan that the server would refuse, in its words", async () => {
+    const windows = [{ timezone: "Mars/Phobos", days: ["tue"] }];
+    const { exitCode, err } = await asking({ ...plan, windows });
+    expect(exitCode).toBe(2);
+    expect(err).toContain("Mars/Phobos is not an IANA time zone.");
+  });
+
   it("refuses what is no plan, and says where", async () => {
     const { exitCode, err } = await asking({ ...plan, stages: [{ percent: 5 }, { percent: 2 }] });
     expect(exitCode).toBe(2);

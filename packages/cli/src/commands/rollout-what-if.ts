@@ -53,11 +53,13 @@ async function showWhatIf(session: Session, name: string, options: { readonly pl
   const rollout = await findRollout(session, name);
   const { id, attempt, startedAt } = rollout;
   if (startedAt === null) throw usageFailure(`${id} was never started, so there is no evidence.`);
+  const { isEvidenceWhole, planProblems, whatIf } = await import("@bunting/gating");
   const plan = otherPlan(readJsonFile(options.plan, session), rollout.plan);
-  const [cells, newestFirst, { isEvidenceWhole, whatIf }] = await Promise.all([
+  const [problem] = planProblems(plan, Date.parse(startedAt));
+  if (problem) throw usageFailure(`This plan can never be carried out: ${problem.detail}`);
+  const [cells, newestFirst] = await Promise.all([
     client.list(paths.evidence(id), evidencePage, { attempt }),
     client.list(paths.decisions(id), decisionPage, { attempt, only: "all", expand: "inputs" }),
-    import("@bunting/gating"),
   ]);
   const decisions = newestFirst.toReversed();
   const records = decisions.flatMap(({ id: decision, inputs }) => (inputs ? [{ id: decision, inputs }] : []));
@@ -116,8 +118,14 @@ function otherPlan(document: Record<string, unknown>, { canary, control, scope }
       `The evidence is of ${canary} against ${control}, not of ${parsed.data.canary} against ${parsed.data.control}.`,
     );
   }
+  if (scopeInWords(parsed.data.scope) !== scopeInWords(scope)) {
+    throw usageFailure(`The evidence is of ${scopeInWords(scope)}, not of ${scopeInWords(parsed.data.scope)}.`);
+  }
   return parsed.data;
 }
+
+const scopeInWords = (scope: RolloutPlan["scope"]): string =>
+  "rule" in scope ? `the users of rule ${scope.rule}` : "everybody whom no rule matches";
 
 const TITLE_WIDTH = 12;
 const WIDEST = 72;
