@@ -164,3 +164,36 @@ describe("GA-156 a command says in one sentence who did what, from where to wher
     expect(ruled(runningWith({ state: "paused" }), "resume").rollout.because).toBe("ana resumed it at 5 %.");
   });
 });
+
+describe("GA-156 a command says what the next step waits for, by the latest look at the stage", () => {
+  const none = { exposureCount: 0, outcomeCount: 0, errorCount: 0, unitCount: 0 };
+  const looked = (verdict: "pass" | "hold", stage = 0): CommandInputs["latest"] => ({
+    attempt: 1,
+    stage,
+    verdict,
+    cause: verdict === "hold" ? "insufficient_data" : null,
+    bakedSeconds: 260,
+    counts: { canary: none, control: none },
+    guardrails: [],
+  });
+  const running = runningWith({ stage: 0, plan: planWith({ autoPromote: true }) });
+  const nextAfter = (...given: Parameters<typeof ruled>) => ruled(...given).decision.nextStep;
+
+  it("asks for no evidence that it has", () => {
+    expect(nextAfter(running, "pause", { latest: looked("pass") }).waitsFor).toEqual(["a person to resume it"]);
+  });
+
+  it("leaves to the next look what is missing, and counts the time that is baked", () => {
+    const now = TUESDAY + 400_000;
+    expect(nextAfter(running, "pause", { latest: looked("hold"), now })).toMatchObject({
+      notBefore: instantText(now + 40_000),
+      waitsFor: ["a person to resume it", "the next look at the evidence"],
+    });
+  });
+
+  it("asks for all of it in a stage that nobody has looked at", () => {
+    const fresh = ["5 min of evidence"];
+    expect(nextAfter(running, "promote", { latest: looked("pass") }).waitsFor).toEqual(fresh);
+    expect(nextAfter(running, "pause", { latest: looked("pass", 1) }).waitsFor.slice(1)).toEqual(fresh);
+  });
+});

@@ -2,7 +2,7 @@ import type { Configuration, Decision, HoldCause, Rollout, RolloutCommand, Signa
 import { signingRoles } from "./approval.ts";
 import { instantText } from "./instant.ts";
 import { type Event, type Transition, transition } from "./machine.ts";
-import { nextStepOf } from "./next-step.ts";
+import { type EvidenceProgress, nextStepOf } from "./next-step.ts";
 import { percentOfStage, startProblems } from "./plan.ts";
 import type { Refusal } from "./refusal.ts";
 import { applyTransition, gatesOf, stateOf } from "./rollout.ts";
@@ -120,7 +120,16 @@ function draftOf(
     guardrails: [],
     bakedSeconds: known?.bakedSeconds ?? 0,
     counts: known?.counts ?? NO_COUNTS,
-    nextStep: nextStepOf(next, null, now),
+    nextStep: nextStepOf(next, next.stage === about.stage ? progressOf(known, next) : null, now),
+  };
+}
+
+/** What the stage still lacks, by the latest look at it; null if there is none. A person's word adds no evidence. */
+function progressOf(known: LatestDecision | null, rollout: Rollout): EvidenceProgress | null {
+  if (known === null) return null;
+  return {
+    bakedSeconds: known.bakedSeconds,
+    waitsFor: isPass(known, rollout) ? [] : ["the next look at the evidence"],
   };
 }
 
