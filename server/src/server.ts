@@ -41,7 +41,8 @@ import {
 } from "./platform/node.ts";
 import type { Clock, Logger, Random, Scheduler } from "./ports.ts";
 import { receiptRoutes } from "./receipts/routes.ts";
-import { liveRollouts } from "./rollouts/rollout.ts";
+import { observeGuardrails } from "./rollouts/guardrail-metrics.ts";
+import { liveRollouts, viewOf } from "./rollouts/rollout.ts";
 import { rolloutRoutes } from "./rollouts/routes.ts";
 import { segmentRoutes } from "./segments/routes.ts";
 import { createHub } from "./stream/hub.ts";
@@ -172,6 +173,7 @@ export function createServer(deps: ServerDeps): Server {
   hub.attach(http);
   const live = () => liveRollouts(ledger.state.rollouts).map(({ rollout }) => rollout);
   observeRollouts(registry, { live, telemetry, clock });
+  observeGuardrails(registry, () => liveRollouts(ledger.state.rollouts).map(viewOf));
   const sampler = startSampler({ ...deps, live, telemetry, prometheus: prometheusOf(config, scheduler) });
   const controller = startController({ ledger, evidence, clock, scheduler, logger, registry });
 
