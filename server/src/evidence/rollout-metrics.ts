@@ -28,17 +28,23 @@ export interface Span {
   readonly toMs: number;
 }
 
+/** Unix ms. */
+export interface AttemptSpan {
+  /** When the attempt began; null where that is not known. */
+  readonly begin: number | null;
+  /** The last thing to show, if `to` is left out. */
+  readonly end: number;
+}
+
 const HOUR_MS = 3_600_000;
 
 /**
  * What to show of an attempt. Without a resolution the finest that is kept for the span; without a beginning as much as the
- * resolution is kept for.
- *
- * @param end Unix ms of the last thing to show, if `to` is left out
+ * resolution is kept for, and nothing of before the attempt: rates would be of a time in which there was none.
  */
 export function chooseSpan(
   { resolution, from, to }: SpanQuery,
-  end: number,
+  { begin, end }: AttemptSpan,
 ): { readonly ok: true; readonly span: Span } | { readonly ok: false; readonly refusal: Refusal } {
   // The window under way is shown too.
   const wantedTo = to === undefined ? end + 1 : fromInstant(to);
@@ -54,7 +60,9 @@ export function chooseSpan(
   }
   const windowMs = RESOLUTION_MS[chosen];
   const toMs = Math.ceil(wantedTo / windowMs) * windowMs;
-  const fromMs = Math.max(0, Math.floor((wantedFrom ?? wantedTo - SPAN_MS[chosen]) / windowMs) * windowMs);
+  const kept = wantedTo - SPAN_MS[chosen];
+  const whole = begin !== null && begin < wantedTo ? Math.max(begin, kept) : kept;
+  const fromMs = Math.max(0, Math.floor((wantedFrom ?? whole) / windowMs) * windowMs);
   return { ok: true, span: { resolution: chosen, fromMs, toMs } };
 }
 

@@ -117,6 +117,17 @@ describe("TE-105 metrics of a rollout", () => {
     expect(hours.rateRatio.points[0]?.low ?? 0).toBeGreaterThan(1);
   });
 
+  it("have a rate of the time since the attempt began, not of the hour in which it did", async () => {
+    await rig.report({ evidence: [aCell()] });
+    await rig.time.advanceAsync(90_000);
+    const { from, to, variants } = await metrics();
+    expect([from, to].map((instant) => Date.parse(instant) - NOON)).toEqual([0, 100_000]);
+    expect(variants["on" as keyof typeof variants]?.total).toMatchObject({
+      exposureCount: 10,
+      exposuresPerSecond: 0.1,
+    });
+  });
+
   it("compare by what came before the span", async () => {
     for (let time = 0; time < 5; time += 1) {
       await rig.report({ evidence: [aCell(FAILING), aCell({ variant: OFF, ...HEALTHY })] });

@@ -16,7 +16,7 @@ import { invalidField } from "../http/problem.ts";
 import { type Refused, type Router, refused } from "../http/route.ts";
 import type { Actor } from "../ledger/command.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { toInstant } from "../platform/instant.ts";
+import { fromInstant, toInstant } from "../platform/instant.ts";
 import type { Clock } from "../ports.ts";
 import type { EvidencePlace } from "../telemetry/evidence-store.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
@@ -68,9 +68,13 @@ export function evidenceRoutes(router: Router, { ledger, telemetry, clock }: Evi
       if ("refusal" in found) return found;
       const { rollout, arms } = found;
       const now = clock.now();
-      const isLive = arms.attempt === rollout.attempt && rollout.endedAt === null;
-      const end = isLive ? now : telemetry.withEvidence((store) => lastOf(store.lastReceived(arms), now));
-      const chosen = chooseSpan(query, end ?? now);
+      const isLatest = arms.attempt === rollout.attempt;
+      const begin = isLatest && rollout.startedAt !== null ? fromInstant(rollout.startedAt) : null;
+      const end =
+        isLatest && rollout.endedAt === null
+          ? now
+          : telemetry.withEvidence((store) => lastOf(store.lastReceived(arms), now));
+      const chosen = chooseSpan(query, { begin, end: end ?? now });
       if (!chosen.ok) return chosen;
       const metrics = telemetry.withEvidence((store) => measureRollout(store, arms, rollout, chosen.span));
       return metrics ? { status: 200, body: metrics } : UNREADABLE;

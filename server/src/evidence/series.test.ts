@@ -113,7 +113,7 @@ describe("TE-105 the ratio of error rates", () => {
 
 describe("TE-105 the span that is shown", () => {
   const span = (query: Parameters<typeof chooseSpan>[0]) => {
-    const chosen = chooseSpan(query, NOON + 1);
+    const chosen = chooseSpan(query, { begin: null, end: NOON + 1 });
     return chosen.ok
       ? [chosen.span.resolution, chosen.span.fromMs - NOON, chosen.span.toMs - NOON]
       : chosen.refusal.errors;
@@ -127,6 +127,16 @@ describe("TE-105 the span that is shown", () => {
     ["hours for weeks", { from: iso(NOON - 300 * HOUR_MS), to: iso(NOON) }, ["1h", -300 * HOUR_MS, 0]],
   ])("is %s", (_title, query, expected) => {
     expect(span(query)).toEqual(expected);
+  });
+
+  it.each([
+    ["where nothing is said", {}, -MINUTE_MS, -MINUTE_MS],
+    ["unless more is asked for", { from: iso(NOON - 2 * MINUTE_MS) }, -MINUTE_MS, -2 * MINUTE_MS],
+    ["unless it began before what is kept", {}, -2 * HOUR_MS, -HOUR_MS],
+    ["but not later than it ends, as after a clock was set back", {}, HOUR_MS, -HOUR_MS],
+  ])("begins with the attempt %s", (_title, query, begin, expected) => {
+    const chosen = chooseSpan(query, { begin: NOON + begin, end: NOON + 1 });
+    expect(chosen.ok && chosen.span.fromMs - NOON).toBe(expected);
   });
 
   it("is refused where it is longer than its resolution is kept", () => {
