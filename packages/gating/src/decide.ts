@@ -24,6 +24,8 @@ export interface DecisionInputs {
   readonly previous: PreviousDecision | null;
   /** Unix ms. */
   readonly now: number;
+  /** Unix ms, as in `JudgementInputs`. Decisions of earlier releases were made without. */
+  readonly watchedSince?: number;
 }
 
 /** What a decision needs of the one before: since when a guardrail has been failing, and what people were told already. */
@@ -80,7 +82,7 @@ export function ruleOn(inputs: DecisionInputs, judgement: Judgement): Ruling {
 
 /** The cells as the statistics want them: of this attempt, by interval and stage. */
 export function judgementInputs(inputs: DecisionInputs): JudgementInputs {
-  const { rollout, samples, breakers, now } = inputs;
+  const { rollout, samples, breakers, now, watchedSince } = inputs;
   return {
     plan: rollout.plan,
     stage: rollout.stage ?? 0,
@@ -90,6 +92,7 @@ export function judgementInputs(inputs: DecisionInputs): JudgementInputs {
     breakers,
     failingSince: failingSince(inputs),
     now,
+    ...(watchedSince === undefined ? {} : { watchedSince }),
   };
 }
 

@@ -29,6 +29,7 @@ export interface Look {
   readonly stage: StageStatistics;
   readonly stageStartedAt: number;
   readonly now: number;
+  readonly watchedSince: number;
   readonly samples: ReadonlyMap<string, Sample>;
   readonly failingSince: ReadonlyMap<string, number>;
   /** Log of the merged e-value of harm. */
@@ -214,8 +215,8 @@ function needsControl(guardrail: CountedGuardrail): boolean {
     : guardrail.maxIncreasePercent !== undefined;
 }
 
-function elapsed({ plan, now, stageStartedAt }: Look): boolean {
-  return plan.maxStageSeconds !== null && now - stageStartedAt >= plan.maxStageSeconds * 1000;
+function elapsed({ plan, now, stageStartedAt, watchedSince }: Look): boolean {
+  return plan.maxStageSeconds !== null && now - Math.max(stageStartedAt, watchedSince) >= plan.maxStageSeconds * 1000;
 }
 
 function ratioOf(

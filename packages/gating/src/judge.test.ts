@@ -209,6 +209,20 @@ describe("GA-32 silence is not health", () => {
     expect(judgement).toMatchObject({ verdict: "hold", cause: "no_data" });
   });
 
+  it("counts for onNoData while somebody listened, and from then on (GA-205)", () => {
+    const stages = [{ percent: 100, bakeSeconds: 60 }];
+    const alone: Partial<RolloutPlanInput> = { guardrails: [ERRORS], stages, onNoData: "rollback" };
+    const heard = intervalsOf(10, CANARY, null);
+    const after = (seconds: number, watchedSeconds: number) =>
+      judge(alone, heard, { now: START + seconds * 1000, watchedSince: START + watchedSeconds * 1000 }).verdict;
+    expect([after(800, 0), after(3_600, 3_590), after(3_600, 3_100), after(3_600, 2_900)]).toEqual([
+      "fail",
+      "hold",
+      "hold",
+      "fail",
+    ]);
+  });
+
   it("has not begun when a stage has just begun", () => {
     expect(judge(plan, [], { now: START + 20_000 }).cause).toBe("insufficient_data");
   });

@@ -46,6 +46,7 @@ export function judgeStatistics(kept: AttemptStatistics, inputs: JudgementInputs
     stage,
     stageStartedAt: inputs.stageStartedAt,
     now,
+    watchedSince: inputs.watchedSince ?? Number.NEGATIVE_INFINITY,
     samples: inputs.samples,
     failingSince: inputs.failingSince,
     mergedLogEvidence: harm.logEvidence,

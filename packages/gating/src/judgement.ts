@@ -20,6 +20,13 @@ export interface JudgementInputs {
   /** What the judgement before said (`failingSince`), by guardrail id; empty at the start of an attempt. */
   readonly failingSince: ReadonlyMap<string, number>;
   readonly now: number;
+  /**
+   * Since when evidence has been listened to without a break: a server's start, or a jump of its clock. Time before that is no
+   * silence of the canary, and proves nothing by passing.
+   *
+   * @default always
+   */
+  readonly watchedSince?: number;
 }
 
 /** One value from outside. `value: null` is an answer without a value; `error` is no answer. */

@@ -12,7 +12,7 @@ const NO_DATA_MS = 600_000;
 
 /** What is missing or split wrongly: nothing can be concluded from it, and never that all is well. */
 export function silenceFindings(stage: StageStatistics, inputs: JudgementInputs, sampleRatio: SampleRatio): Found[] {
-  const { plan, now, stageStartedAt } = inputs;
+  const { plan, now, stageStartedAt, watchedSince = Number.NEGATIVE_INFINITY } = inputs;
   const { hasControl } = stage.terms;
   const latestComplete = Math.floor((now - WATERMARK_MS) / EVIDENCE_INTERVAL_MS) - 1;
   const start = Math.floor(stageStartedAt / EVIDENCE_INTERVAL_MS);
@@ -20,10 +20,12 @@ export function silenceFindings(stage: StageStatistics, inputs: JudgementInputs,
   const canarySilence = silentSince(stage.canaryThrough);
   const controlReports = hasControl && silentSince(stage.controlThrough) < SILENT_INTERVALS;
   const canarySilent = canarySilence >= SILENT_INTERVALS;
+  // What nobody listened to was no silence.
+  const heardSilence = Math.min(canarySilence, silentSince(Math.ceil(watchedSince / EVIDENCE_INTERVAL_MS)));
   const found: Found[] = [];
   if (
     plan.onNoData === "rollback" &&
-    canarySilence * EVIDENCE_INTERVAL_MS >= NO_DATA_MS &&
+    heardSilence * EVIDENCE_INTERVAL_MS >= NO_DATA_MS &&
     (controlReports || !hasControl)
   ) {
     const because = `the canary has reported nothing for ${canarySilence * 10} s`;

@@ -128,6 +128,7 @@ class Course {
     const flag = isReal
       ? moment.inputs.flag
       : { killed: false, configurationVersion: rollout.configurationVersion ?? 0 };
+    const { watchedSince } = (isKept ? moment.inputs : this.#real.lastLook) ?? {};
     const inputs: DecisionInputs = {
       kind: "analysis",
       rollout,
@@ -137,6 +138,7 @@ class Course {
       breakers: conditions.breakers,
       previous: isKept && this.#isSamePlan ? moment.inputs.previous : this.#latest,
       now,
+      ...(watchedSince === undefined ? {} : { watchedSince }),
     };
     const ruling =
       flagStatus(rollout, flag) === "ours"

@@ -286,7 +286,7 @@ describe("GA-203 a gross failure", () => {
     const now = world.time.clock.now();
     const memory = new AttemptMemory(stored.rollout);
     while (memory.advance(world.evidence, world.evidence.through(), now) === "more");
-    const looked = look(stored, configuration, world.evidence, { memory, now });
+    const looked = look(stored, configuration, world.evidence, { memory, now, watchedSince: TUESDAY });
     if (typeof looked === "string") throw new Error(`The look came to ${looked}.`);
     world.time.advance(1_000);
     const { latestAnalysis } = world.rollout(id);
@@ -376,6 +376,66 @@ describe("GA-205 clocks", () => {
     world.traffic(id, 60);
     expect(world.rollout(id).rollout.stage).toBe(0);
     expect(world.rollout(id).latestAnalysis?.bakedSeconds).toBeLessThan(200);
+  });
+});
+
+describe("GA-205 silence counts while somebody listens", () => {
+  const atTheEnd = (): string => world.start({ stages: [{ percent: 100, bakeSeconds: 86_400 }], onNoData: "rollback" });
+  const advance = (seconds: number): void => {
+    for (let elapsed = 0; elapsed < seconds; elapsed += 10) world.time.advance(10_000);
+  };
+  const state = (id: string) => world.rollout(id).rollout.state;
+
+  it("an outage of the server is none of the canary's, and what is silent after it is taken back in its time", () => {
+    const id = atTheEnd();
+    world.run();
+    world.traffic(id, 60);
+    world.reopen();
+    world.time.advance(1_800_000);
+    world.run();
+    advance(60);
+    expect([state(id), world.rollout(id).latestAnalysis?.cause]).toEqual(["running", "no_data"]);
+    advance(480);
+    expect(state(id)).toBe("running");
+    advance(90);
+    expect(state(id)).toBe("rolled_back");
+  });
+
+  it("a clock that jumps an hour is no hour of silence", () => {
+    const id = atTheEnd();
+    world.run();
+    world.traffic(id, 60);
+    world.time.jumpWallClock(3_600_000);
+    advance(60);
+    expect(state(id)).toBe("running");
+    advance(660);
+    expect(state(id)).toBe("rolled_back");
+  });
+
+  it.each([
+    ["a clock that jumps", () => world.time.jumpWallClock(3_600_000)],
+    [
+      "an outage",
+      () => {
+        world.reopen();
+        world.time.advance(3_600_000);
+        world.run();
+      },
+    ],
+  ])("%s is no time without a sign of harm: what is not proven waits for it", (_, happen) => {
+    const id = world.start({
+      decideBy: "evidence",
+      stages: [{ percent: 50, bakeSeconds: 60 }, { percent: 100 }],
+      guardrails: [{ metric: "error_rate", worseThanControl: true }],
+    });
+    world.run();
+    const slow = { perSecond: 20, canaryErrorRate: 0.01, controlErrorRate: 0.01 };
+    world.traffic(id, 120, slow);
+    happen();
+    world.traffic(id, 120, slow);
+    expect(world.rollout(id).rollout).toMatchObject({ state: "running", stage: 0 });
+    world.traffic(id, 1_800, slow);
+    expect(world.rollout(id).rollout).toMatchObject({ stage: 1 });
   });
 });
 
@@ -485,7 +545,7 @@ describe("GA-178 a look at much evidence", () => {
     world.evidence.report(rollout, "off", { outcomeCount: 900 });
     const stored = world.rollout(id);
     const { configuration } = world.configuration();
-    const facts = { memory: new AttemptMemory(rollout), now: world.time.clock.now() };
+    const facts = { memory: new AttemptMemory(rollout), now: world.time.clock.now(), watchedSince: TUESDAY };
     expect(look(stored, configuration, world.evidence, facts)).toBe("more");
     const looked = watch(stored, configuration, world.evidence, facts);
     expect(looked?.ruling.decision).toMatchObject({ action: "rollback", counts: { canary: { errorCount: 100 } } });

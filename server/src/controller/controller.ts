@@ -7,6 +7,7 @@ import type { Clock, Logger, Scheduler } from "../ports.ts";
 import { liveRollouts } from "../rollouts/rollout.ts";
 import { AttemptMemory } from "./attempt-memory.ts";
 import { type ControllerMetrics, createControllerMetrics, type LookAge } from "./controller-metrics.ts";
+import { Listening } from "./listening.ts";
 import { type LookEvidence, type Looked, look, watch } from "./look.ts";
 import { type Attention, type Due, dueOf } from "./schedule.ts";
 
@@ -74,16 +75,21 @@ class RolloutController implements Controller {
   readonly #memories = new Map<string, AttemptMemory>();
   readonly #cancel: readonly (() => void)[];
   readonly #startedAt: number;
+  readonly #listening: Listening;
   #isAwake = false;
   #isClosed = false;
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps;
     this.#startedAt = deps.clock.monotonic();
+    this.#listening = new Listening(deps.clock);
     const { ledger, evidence, scheduler, registry } = deps;
     this.#metrics = createControllerMetrics(registry, () => this.#ages());
     this.#cancel = [
-      scheduler.every(WAKE_MS, () => this.#wake()),
+      scheduler.every(WAKE_MS, () => {
+        this.#listening.goOn();
+        this.#wake();
+      }),
       evidence.onArrival((rollout) => this.#note(rollout)),
       // A person may have changed a flag that is being rolled out.
       ledger.onCommit(() => this.#wake()),
@@ -185,7 +191,8 @@ class RolloutController implements Controller {
 
   #perform({ stored, configuration }: Live, due: Due): "done" | "again" | "more" {
     const { clock, evidence, failpoints } = this.#deps;
-    const facts = { memory: this.#memoryOf(stored), now: clock.now() };
+    const watchedSince = this.#listening.goOn();
+    const facts = { memory: this.#memoryOf(stored), now: clock.now(), watchedSince };
     failpoints?.beforeLook?.();
     if (due === "watch") {
       const failing = watch(stored, configuration, evidence, facts);

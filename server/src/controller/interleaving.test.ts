@@ -139,7 +139,7 @@ class Play {
     this.#evidence.report(stored.rollout, "off", { outcomeCount: 10 * (100 - percent) });
     this.#tick(30_000);
     const { configuration } = this.world.configuration(FLAG);
-    const facts = { memory: new AttemptMemory(stored.rollout), now: this.#now };
+    const facts = { memory: new AttemptMemory(stored.rollout), now: this.#now, watchedSince: 0 };
     let looked = look(stored, configuration, this.#evidence, facts);
     while (looked === "more") looked = look(stored, configuration, this.#evidence, facts);
     if (typeof looked === "string") throw new Error(`The look came to ${looked}.`);

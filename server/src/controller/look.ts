@@ -41,28 +41,31 @@ export function look(
   stored: StoredRollout,
   configuration: FlagConfiguration,
   evidence: LookEvidence,
-  { memory, now }: LookFacts,
+  facts: LookFacts,
 ): Looked | Exclude<Progress, "done"> {
+  const { memory, now } = facts;
   const { rollout } = stored;
   // What a person did to the flag is known without evidence.
   if (configuration.version !== rollout.configurationVersion) {
-    const inputs = inputsOf(stored, configuration, evidence, now);
+    const inputs = inputsOf(stored, configuration, evidence, facts);
     const kept = { ...inputs, through: evidence.through(), settledCount: null, fresh: [] };
     return { ruling: decide({ ...inputs, cells: [] }), inputs: kept };
   }
   // Breakers are heard of before the errors they opened at are settled: a decision by them shows those too.
   const { openInstanceCount } = evidence.breakers(armsOf(rollout), rollout.stage ?? 0);
-  const early = openInstanceCount > 0 ? watch(stored, configuration, evidence, { memory, now }) : null;
+  const early = openInstanceCount > 0 ? watch(stored, configuration, evidence, facts) : null;
   if (early) return early;
   const progress = memory.advance(evidence, evidence.through(), now);
   return progress === "done"
-    ? judge(stored, configuration, evidence, { memory, now, fresh: [], statistics: memory.statistics })
+    ? judge(stored, configuration, evidence, { ...facts, fresh: [], statistics: memory.statistics })
     : progress;
 }
 
 export interface LookFacts {
   readonly memory: AttemptMemory;
   readonly now: number;
+  /** Unix ms. Since when the server has been listening without a break, as far as it can tell. */
+  readonly watchedSince: number;
 }
 
 /**
@@ -73,8 +76,9 @@ export function watch(
   stored: StoredRollout,
   configuration: FlagConfiguration,
   evidence: LookEvidence,
-  { memory, now }: LookFacts,
+  facts: LookFacts,
 ): Looked | null {
+  const { memory, now } = facts;
   const { rollout } = stored;
   const arms = armsOf(rollout);
   const { failure } = judgeGuardrails({
@@ -90,7 +94,7 @@ export function watch(
   // Also when nothing is found, so that whoever looks once an hour has statistics when he needs them.
   const isUpToDate = memory.advance(evidence, evidence.through(), now) === "done";
   if (failure?.by !== "gross_failure" && failure?.by !== "breakers") return null;
-  const looked = judgeAtOnce(stored, configuration, evidence, { memory, now, isUpToDate });
+  const looked = judgeAtOnce(stored, configuration, evidence, { ...facts, isUpToDate });
   return looked.ruling.decision.verdict === "fail" ? looked : null;
 }
 
@@ -102,16 +106,17 @@ function judgeAtOnce(
   stored: StoredRollout,
   configuration: FlagConfiguration,
   evidence: LookEvidence,
-  { memory, now, isUpToDate }: LookFacts & { readonly isUpToDate: boolean },
+  { isUpToDate, ...facts }: LookFacts & { readonly isUpToDate: boolean },
 ): Looked {
+  const { memory, now } = facts;
   const arms = armsOf(stored.rollout);
   // Also what was counted while nobody could report it: instances come back with the errors their breakers opened at.
   const range = { after: isUpToDate ? memory.through : evidence.through(), through: Number.MAX_SAFE_INTEGER };
   const fresh = evidence.cells(arms, range) ?? [];
   const statistics = isUpToDate ? memory.statisticsWith(fresh, now) : null;
-  if (statistics) return judge(stored, configuration, evidence, { memory, now, fresh, statistics });
+  if (statistics) return judge(stored, configuration, evidence, { ...facts, fresh, statistics });
   const settled = evidence.recentCells(arms).filter(({ availableAt }) => availableAt <= range.after);
-  const inputs = inputsOf(stored, configuration, evidence, now);
+  const inputs = inputsOf(stored, configuration, evidence, facts);
   const known = [...settled, ...fresh];
   const kept = { ...inputs, through: NONE, settledCount: 0, fresh: known };
   return { ruling: decide({ ...inputs, cells: known }), inputs: kept };
@@ -131,10 +136,11 @@ function judge(
   stored: StoredRollout,
   configuration: FlagConfiguration,
   evidence: LookEvidence,
-  { memory, now, fresh, statistics }: LookFacts & Fresh,
+  { fresh, statistics, ...facts }: LookFacts & Fresh,
 ): Looked {
+  const { memory } = facts;
   const { through, settledCount } = memory;
-  const inputs = inputsOf(stored, configuration, evidence, now);
+  const inputs = inputsOf(stored, configuration, evidence, facts);
   const recent = evidence.recentCells(armsOf(stored.rollout)).filter(({ availableAt }) => availableAt <= through);
   const whole = { ...inputs, cells: [...recent, ...fresh] };
   const judgement = judgeStatistics(statistics, judgementInputs(whole));
@@ -145,7 +151,7 @@ function inputsOf(
   { rollout, latestAnalysis }: StoredRollout,
   { killed, version }: FlagConfiguration,
   evidence: LookEvidence,
-  now: number,
+  { now, watchedSince }: Pick<LookFacts, "now" | "watchedSince">,
 ): Omit<DecisionInputs, "cells"> {
   return {
     kind: "analysis",
@@ -162,5 +168,6 @@ function inputsOf(
       guardrails: latestAnalysis.guardrails,
     },
     now,
+    watchedSince,
   };
 }
