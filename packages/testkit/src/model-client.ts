@@ -44,6 +44,8 @@ export class ModelClient {
   #epoch: string | null = null;
   #welcomed = false;
   #expectsSnapshot = false;
+  /** Where it stood when it was welcomed: a kill that overtakes the snapshot may lead beyond it. */
+  #heldAtWelcome: ModelState | null = null;
   #parts: Extract<ServerMessage, { type: "snapshot" }>[] = [];
 
   constructor(flaws: ModelFlaws = {}) {
@@ -92,6 +94,7 @@ export class ModelClient {
     this.#welcomed = true;
     this.resume = message.resume;
     this.#expectsSnapshot = message.mode === "snapshot";
+    this.#heldAtWelcome = this.state;
     if (this.#leftEpochs.has(message.epoch)) this.#complain(`epoch ${message.epoch} was left before`);
     if (message.epoch !== this.#epoch && this.#epoch !== null) this.#leftEpochs.add(this.#epoch);
     this.#epoch = message.epoch;
@@ -114,9 +117,11 @@ export class ModelClient {
     const { epoch, revision } = message;
     if (parts.some((part) => part.revision !== revision || part.epoch !== epoch))
       this.#complain("parts of two positions");
-    const isOld = this.state?.epoch === epoch && revision < this.state.revision;
-    if (isOld && this.#expectsSnapshot) this.#complain(`welcomed with a snapshot older than ${this.state?.revision}`);
-    if (isOld) return [];
+    const isOlderThan = (held: ModelState | null): boolean => held?.epoch === epoch && revision < held.revision;
+    if (this.#expectsSnapshot && isOlderThan(this.#heldAtWelcome)) {
+      this.#complain(`welcomed with a snapshot older than ${this.#heldAtWelcome?.revision}`);
+    }
+    if (isOlderThan(this.state)) return [];
     const next = {
       epoch,
       revision,

@@ -371,6 +371,29 @@ describe("ST-36 the state at a position is the log's, and a kill is never missed
     expect(found).toBeDefined();
   });
 
+  it.each([
+    { snapshot: 3, problems: [] },
+    { snapshot: 2, problems: ["welcomed with a snapshot older than 3"] },
+  ])(
+    "and a kill may overtake the snapshot that the client was welcomed with, at $snapshot",
+    ({ snapshot, problems }) => {
+      // Too rare for the rehearsal: the client kept its state and said nothing of it, as after a message it could not parse.
+      const model = new ModelClient();
+      const flag = { key: "a", killed: false, checksum: "00000000000a" } as RulesetFlag;
+      model.state = { epoch: "e1", revision: 3, flags: new Map([["a", flag]]), segments: new Map() };
+      model.connect();
+      const { checksum } = flag;
+      const welcome = { type: "welcome", epoch: "e1", revision: 3, checksum, mode: "snapshot", reason: "first" };
+      const dead = "00000000000d";
+      const kill = { type: "kill", previous: 3, revision: 4, flags: [{ key: "a", checksum: dead }], checksum: dead };
+      const whole = { type: "snapshot", epoch: "e1", part: 1, parts: 1, flags: { a: flag }, segments: {}, checksum };
+      for (const message of [welcome, kill, { ...whole, revision: snapshot }]) model.receive(message as ServerMessage);
+      expect(model.problems).toEqual(problems);
+      expect(model.position?.revision).toBe(4);
+      expect(model.isKilled("a")).toBe(true);
+    },
+  );
+
   it.each<{ keeps: string; flaws: ModelFlaws; staysKilled: boolean }>([
     { keeps: "the highest kill", flaws: {}, staysKilled: true },
     { keeps: "the kill that came last", flaws: { overlayOfLastKill: true }, staysKilled: false },
