@@ -156,6 +156,14 @@ describe("a configuration", () => {
     expect(configurationDraft.parse(full)).toEqual(full);
   });
 
+  it("asks of a prerequisite for no more variants than a flag can have", () => {
+    const prerequisites = (count: number) => [{ flag: "redis", variants: Array(count).fill("on") }];
+    expect(accepts(configurationDraft, { ...draft, prerequisites: prerequisites(LIMITS.variantsPerFlag) })).toBe(true);
+    expect(accepts(configurationDraft, { ...draft, prerequisites: prerequisites(LIMITS.variantsPerFlag + 1) })).toBe(
+      false,
+    );
+  });
+
   it.each([-1, 2 ** 32, 0.5, "7"])("has a salt of 32 bits, so not %j", (salt) => {
     expect(accepts(configuration, { ...whole, salt })).toBe(false);
   });

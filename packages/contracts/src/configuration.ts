@@ -47,7 +47,10 @@ export const rule = z
   .meta({ id: "Rule" });
 export type Rule = z.infer<typeof rule>;
 
-export const prerequisite = z.strictObject({ flag: flagKey, variants: z.array(variantKey).min(1) });
+export const prerequisite = z.strictObject({
+  flag: flagKey,
+  variants: z.array(variantKey).min(1).max(LIMITS.variantsPerFlag),
+});
 export type Prerequisite = z.infer<typeof prerequisite>;
 
 export const kill = z.object({

@@ -12,7 +12,7 @@ import {
 } from "@bunting/contracts";
 import { LIMITS } from "@bunting/contracts/literals";
 import { type ConditionProblem, prerequisiteProblem, validateCondition } from "@bunting/engine";
-import { fieldErrors } from "../field-errors.ts";
+import { fieldErrors, readDocument } from "../field-errors.ts";
 import { jsonPointer } from "../json-pointer.ts";
 import type { Refusal } from "../ledger/command.ts";
 import { refuse } from "../ledger/decision.ts";
@@ -60,7 +60,7 @@ type Parsed =
 
 /** Reads what a merge patch made of a configuration. */
 export function parseSettings(document: unknown): Parsed {
-  const parsed = configurationDraft.safeParse(document);
+  const parsed = readDocument(configurationDraft, document);
   if (parsed.success) return { ok: true, draft: parsed.data };
   return refuse(
     "invalid_request",

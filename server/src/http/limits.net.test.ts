@@ -146,6 +146,35 @@ describe("a body", () => {
     expect([reply.status, codeOf(reply)]).toEqual([400, code]);
   });
 
+  const hundredsOfThousands = (item: string): string => `[${Array.from({ length: 300_000 }, () => item).join()}]`;
+  it.each([
+    ["unknown variants", `{"prerequisites":[{"flag":"a","variants":${hundredsOfThousands("1")}}]}`, "/prerequisites/0"],
+    [
+      "values",
+      `{"rules":[{"id":"a","when":[{"attribute":"a","op":"in","values":${hundredsOfThousands("[]")}}]}]}`,
+      "/rules",
+    ],
+  ])("with hundreds of thousands of bad %s is answered with the first", async (_what, body, path) => {
+    const target = "/api/v1/environments/production/flags/secret-flag";
+    const reply = await under.request("PATCH", target, { body });
+    expect(reply.body).toMatchObject({ status: 400, code: "invalid_request" });
+    const errors = reply.body.errors as { path: string }[];
+    expect(errors).toHaveLength(1);
+    expect(errors[0]?.path.startsWith(path)).toBe(true);
+  });
+
+  it("that names thousands of variants that are not there has twenty of them named in the answer", async () => {
+    const split = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`v${index}`, 0.02]));
+    const target = "/api/v1/environments/production/flags/secret-flag";
+    const reply = await under.request("PATCH", target, { body: { fallthrough: { split } } });
+    expect(reply.body.code).toBe("invalid_request"); // `on` and `off` keep their shares, so it is no split
+    const rules = [{ id: "everyone", when: [], serve: { split } }];
+    const refused = await under.request("PATCH", target, { body: { rules } });
+    expect(refused.body).toMatchObject({ code: "variant_unknown" });
+    expect(refused.body.detail).toContain("The first 20 of 5000 are listed.");
+    expect(refused.body.errors).toHaveLength(20);
+  });
+
   it("that breaks off leaves nothing behind", async () => {
     const reply = raw(
       lines(

@@ -5,22 +5,30 @@ import { jsonPointer } from "../json-pointer.ts";
 import type { Refusal } from "../ledger/command.ts";
 import { maskTokens } from "../tokens/mask.ts";
 
+/** Whatever a refusal names beyond these is only counted: an answer stays small. */
+const MOST_FIELD_ERRORS = 20;
+
 /**
  * A refusal as RFC 9457 has it, made of the catalogue and of our own sentences. Names of fields and things come from the
  * request: if somebody put a token there, it is not said back.
  */
 export function problemOf(refusal: Refusal, requestId: string): Problem {
   const { status, meaning, remedy } = ERRORS[refusal.code];
+  const { detail, errors } = refusal;
+  const isLong = errors !== undefined && errors.length > MOST_FIELD_ERRORS;
+  const more = isLong ? ` The first ${MOST_FIELD_ERRORS} of ${errors.length} are listed.` : "";
   return {
     type: `/docs/errors#${refusal.code}`,
     title: meaning,
     status,
-    detail: maskTokens(refusal.detail),
+    detail: maskTokens(detail + more),
     code: refusal.code,
     remedy,
     requestId,
-    ...(refusal.errors && {
-      errors: refusal.errors.map(({ path, message }) => ({ path: maskTokens(path), message: maskTokens(message) })),
+    ...(errors && {
+      errors: errors
+        .slice(0, MOST_FIELD_ERRORS)
+        .map(({ path, message }) => ({ path: maskTokens(path), message: maskTokens(message) })),
     }),
   };
 }
@@ -46,23 +54,14 @@ function standardHeaders(code: ErrorCode): Record<string, string> {
 /** Where a value came from: decides how its place is written. */
 export type Source = "body" | "path" | "query" | "header";
 
-const MOST_FIELD_ERRORS = 20;
 const LONGEST_MESSAGE = 200;
 
 export function invalid(source: Source, error: z.core.$ZodError): Refusal {
-  const all = error.issues
+  const errors = error.issues
     .flatMap((issue) => fieldErrors(issue))
     .map(({ path, message }) => ({ path: place(source, path), message: cut(message) }));
-  const more = all.length > MOST_FIELD_ERRORS ? ` The first ${MOST_FIELD_ERRORS} of ${all.length} are listed.` : "";
-  const part = source === "body" ? "body" : `${source} parameters`;
-  return {
-    code: "invalid_request",
-    detail: `The ${part} of the request do not fit the schema.${more}`.replace(
-      "body of the request do",
-      "body of the request does",
-    ),
-    errors: all.slice(0, MOST_FIELD_ERRORS),
-  };
+  const what = source === "body" ? "body of the request does" : `${source} parameters of the request do`;
+  return { code: "invalid_request", detail: `The ${what} not fit the schema.`, errors };
 }
 
 export function invalidField(path: string, message: string): Refusal {

@@ -4,6 +4,7 @@ import { LIMITS, type SENT_AT_HEADER } from "@bunting/contracts/literals";
 import type { HttpBindings } from "@hono/node-server";
 import type { Context } from "hono";
 import type { z } from "zod";
+import { readDocument } from "../field-errors.ts";
 import type { Accepted, Actor, Idempotency, Refusal, StoredResponse } from "../ledger/command.ts";
 import type { EnvironmentState, State } from "../ledger/state.ts";
 import { type Action, permits } from "../tokens/permission.ts";
@@ -276,7 +277,7 @@ async function readJson(
     const errors = reading.code === "invalid_request" ? [{ path: reading.path, message: reading.message }] : undefined;
     return { ok: false, ...refused(reading.code, reading.message, errors) };
   }
-  const parsed = schema.safeParse(reading.value);
+  const parsed = readDocument(schema, reading.value);
   if (!parsed.success) return { ok: false, refusal: invalid("body", parsed.error) };
   return { ok: true, value: parsed.data, bytes: body.bytes };
 }
