@@ -123,13 +123,23 @@ describe("a condition", () => {
     ["path matches ^/a{1,3}/", { attribute: "path", op: "matches", values: ["^/a{1,3}/"] }],
     ["/address/city equals Paris", { attribute: "/address/city", op: "equals", values: ["Paris"] }],
     ["name equals Ada Lovelace", { attribute: "name", op: "equals", values: ["Ada Lovelace"] }],
+    ['city in "Paris, France" , Lyon', { attribute: "city", op: "in", values: ["Paris, France", "Lyon"] }],
+    ['city contains "a,b","c"', { attribute: "city", op: "contains", values: ["a,b", "c"] }],
+    [String.raw`title equals "\",",x`, { attribute: "title", op: "equals", values: ['",', "x"] }],
+    ['size in 5",7"', { attribute: "size", op: "in", values: ['5"', '7"'] }],
     ["segment:staff", { segment: "staff" }],
   ])("%s", (text, condition) => expect(parseCondition(text)).toEqual(condition));
 
-  it.each(["", "country", "country is FR", "country in", "segment:", "segment:a/b", "country in FR,,DE"])(
-    "is not %j",
-    (text) => expect(() => parseCondition(text)).toThrow(InvalidArgumentError),
-  );
+  it.each([
+    "",
+    "country",
+    "country is FR",
+    "country in",
+    "segment:",
+    "segment:a/b",
+    "country in FR,,DE",
+    "country in FR,",
+  ])("is not %j", (text) => expect(() => parseCondition(text)).toThrow(InvalidArgumentError));
 
   it("of a segment is not another segment", () => {
     expect(() => collectAttributeConditions("segment:staff")).toThrow(/nest/);

@@ -196,7 +196,16 @@ function valuesOf(op: Operator, text: string): ConditionValue[] {
   if (text === "" && op === "exists") return [true];
   if (text === "") throw new InvalidArgumentError(`"${op}" needs at least one value.`);
   if (op === "matches") return [text];
-  return parseList(text).map((item) => (TEXT_OPERATORS.has(op) ? unquoted(item) : scalarOf(item)));
+  return splitValues(text).map((item) => (TEXT_OPERATORS.has(op) ? unquoted(item) : scalarOf(item)));
+}
+
+/** At commas, except within a value that stands in double quotes: `"Paris, France",Lyon`. */
+function splitValues(text: string): string[] {
+  const items = Array.from(`${text},`.matchAll(/\s*("(?:\\.|[^"\\])*"(?=\s*,)|[^,]*)\s*,/gy), ([, item = ""]) =>
+    item.trim(),
+  );
+  if (items.includes("")) throw new InvalidArgumentError("Give values separated by commas.");
+  return items;
 }
 
 function scalarOf(text: string): ConditionValue {
@@ -210,7 +219,7 @@ function unquoted(text: string): string {
 }
 
 /** An object from entries of which no two have the same name. */
-function uniqueEntries<Value>(entries: readonly (readonly [string, Value])[]): Record<string, Value> {
+export function uniqueEntries<Value>(entries: readonly (readonly [string, Value])[]): Record<string, Value> {
   const unique = new Map(entries);
   if (unique.size < entries.length) throw new InvalidArgumentError("Each name can be given once.");
   return Object.fromEntries(unique);
