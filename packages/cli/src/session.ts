@@ -1,3 +1,4 @@
+import type { Json } from "@bunting/contracts";
 import { type Client, createClient } from "./client.ts";
 import { EXIT_CODES } from "./exit-code.ts";
 import { Failure, usageFailure } from "./failure.ts";
@@ -100,14 +101,17 @@ export function readJsonArgument(
   return readJsonFile(given, session);
 }
 
-function parseObject(text: string, source: string): Record<string, unknown> {
-  let value: unknown;
+export function parseJson(text: string, source: string): Json {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text) as Json;
   } catch (error) {
     throw usageFailure(`${source} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+function parseObject(text: string, source: string): Record<string, unknown> {
+  const value = parseJson(text, source);
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw usageFailure(`${source} is not a JSON object.`);
-  return value as Record<string, unknown>;
+  return value;
 }

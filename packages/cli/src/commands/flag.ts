@@ -9,7 +9,7 @@ import {
 } from "@bunting/contracts";
 import { type Command, Option } from "commander";
 import type { Action } from "../action.ts";
-import { type Assignment, collectAssignments, collectList, parseKey, parseValue } from "../arguments.ts";
+import { type Assignment, collectAssignments, collectList, parseKey, parseValue, uniqueEntries } from "../arguments.ts";
 import { usageFailure } from "../failure.ts";
 import { bar, legend, sharesOf } from "../output/bar.ts";
 import { stateOf } from "../output/configuration.ts";
@@ -17,7 +17,7 @@ import { table } from "../output/table.ts";
 import type { Theme } from "../output/theme.ts";
 import { counted, formatInstant, formatValue } from "../output/words.ts";
 import { paths } from "../paths.ts";
-import { confirmed, readJsonFile, type Session } from "../session.ts";
+import { confirmed, parseJson, readJsonFile, type Session } from "../session.ts";
 import { addFlagSetCommand } from "./flag-set.ts";
 import { addFlagShowCommand } from "./flag-show.ts";
 
@@ -165,13 +165,17 @@ function draftOf(key: string, { type, variant, description, owner, tag, lifecycl
     ...(tag !== undefined && { tags: tag }),
     ...(lifecycle !== undefined && { lifecycle }),
     ...(variant !== undefined && {
-      variants: Object.fromEntries(variant.map(({ name, value }) => [name, { value: valueOfType(type, value) }])),
+      variants: uniqueEntries(variant.map(({ name, value }) => [name, { value: valueOfType(type, name, value) }])),
     }),
   };
 }
 
-/** The text itself for a string flag; whatever JSON says for the others, and the server checks that it is of the type. */
-function valueOfType(type: Flag["type"], text: string): Json {
+/**
+ * The text itself for a string flag; whatever JSON says for the others, and the server checks that it is of the type. For a JSON
+ * flag text would pass, and a value can never be changed: so it must be meant.
+ */
+function valueOfType(type: Flag["type"], variant: string, text: string): Json {
+  if (type === "json") return parseJson(text, `The value of ${variant}`);
   return type === "string" ? text : parseValue(text);
 }
 
