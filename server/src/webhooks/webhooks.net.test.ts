@@ -78,6 +78,9 @@ const hook = (name: string) => ({ name, url: `http://127.0.0.1:${port}/${URL_CAN
 const deliveriesOf = async (name: string) =>
   (await ask("GET", `/api/v1/webhooks/${name}/deliveries`)).body.items as readonly Record<string, unknown>[];
 
+/** A day of the test's time is thousands of tasks of the server: seconds, and on a busy machine many of them. */
+const PATIENCE_MS = 50_000;
+
 /** Lets time go on until it is so. */
 const onceTimePasses = (what: string, probe: () => boolean | Promise<boolean>) =>
   eventually(
@@ -85,7 +88,7 @@ const onceTimePasses = (what: string, probe: () => boolean | Promise<boolean>) =
       time.advance(1_000);
       return probe();
     },
-    { what },
+    { what, withinMs: PATIENCE_MS },
   );
 
 describe("webhooks over HTTP", () => {
@@ -224,7 +227,7 @@ describe("webhooks over HTTP", () => {
         await new Promise((resolve) => setImmediate(resolve));
         return (await deadOnes()).length === 1;
       },
-      { what: "a delivery that is given up" },
+      { what: "a delivery that is given up", withinMs: PATIENCE_MS },
     );
     failures = 0;
     const [dead] = await deadOnes();
