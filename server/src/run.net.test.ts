@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -86,7 +86,10 @@ describe("the first start", () => {
     expect(Object.keys(sdkTokens)).toEqual(["production", "staging", "development"]);
     expect(first.said().split(adminToken)).toHaveLength(2);
     expect(first.said()).toContain(path.join(dataDir, "first-run.json"));
-    expect(statSync(path.join(dataDir, "first-run.json")).mode & 0o777).toBe(0o600);
+    const files = readdirSync(dataDir, { withFileTypes: true }).filter((entry) => entry.isFile());
+    expect(files.map(({ name }) => name)).toEqual(expect.arrayContaining(["first-run.json", "telemetry.db"]));
+    for (const { name } of files)
+      expect([name, statSync(path.join(dataDir, name)).mode & 0o777]).toEqual([name, 0o600]);
     await expect.poll(async () => (await fetch(`${url}/readyz`)).status).toBe(200);
     first.signal();
     expect(await first.exitCode).toBe(0);

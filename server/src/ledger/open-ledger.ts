@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { LIMITS } from "@bunting/contracts/literals";
 import type { Clock, Logger, Random, Scheduler } from "../ports.ts";
 import { ENTRY_FORMAT } from "../ruleset/entry.ts";
@@ -80,8 +80,6 @@ function found(folder: DataFolder, options: LedgerOptions, box: SecretBox): Firs
   } finally {
     ledger.close();
   }
-  // The log and later files beside it take their mode from the database.
-  chmodSync(folder.founding, 0o600);
   syncFile(folder.founding);
   writeNewFile(folder.firstRun, `${JSON.stringify(firstRun, null, 2)}\n`);
   renameDurably(folder.founding, folder.database);

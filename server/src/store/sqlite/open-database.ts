@@ -1,3 +1,4 @@
+import { closeSync, openSync } from "node:fs";
 import { createRequire } from "node:module";
 import Database from "better-sqlite3";
 import { StartupError } from "../../startup-error.ts";
@@ -42,9 +43,19 @@ export function openDatabase(file: string, onStatement?: () => void): Database.D
 
 function openFile(file: string, onStatement: (() => void) | undefined): Database.Database {
   try {
+    createForOwner(file);
     return new Database(file, { timeout: LOCK_WAIT_MS, ...(onStatement && { verbose: onStatement }) });
   } catch (error) {
     throw explainOpening(error, file);
+  }
+}
+
+/** SQLite would ask the umask. Its log and whatever else it lays beside the file take the mode of the file. */
+function createForOwner(file: string): void {
+  try {
+    closeSync(openSync(file, "wx", 0o600));
+  } catch {
+    // It is there already, or cannot be made: then SQLite says why.
   }
 }
 
