@@ -112,7 +112,7 @@ export function environmentRoutes(router: Router, { ledger, delivery }: { ledger
         schema: environmentSchema,
         example: ENVIRONMENT,
       },
-      errors: ["environment_archived", ...STORAGE_ERRORS],
+      errors: ["environment_archived", "rollout_exists", ...STORAGE_ERRORS],
     },
     (request) => {
       const { key } = request.environment;

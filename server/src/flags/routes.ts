@@ -157,7 +157,7 @@ export function flagRoutes(router: Router, { ledger }: { ledger: Pick<Ledger, "s
         example: FLAG,
         headers: ["ETag", "Bunting-Position"],
       },
-      errors: ["flag_not_found", "flag_archived", "flag_in_use", ...STORAGE_ERRORS],
+      errors: ["flag_not_found", "flag_archived", "flag_in_use", "rollout_exists", ...STORAGE_ERRORS],
     },
     (request) => {
       const { flag } = request.params;

@@ -35,6 +35,16 @@ function read<Schema extends z.ZodType>({ status, text }: Reply, expected: numbe
   return schema.parse(JSON.parse(text));
 }
 
+/** /openapi.json, as far as it tells of deletions. */
+interface Documented {
+  readonly paths: Readonly<
+    Record<
+      string,
+      { delete: { responses: Readonly<Record<string, { content: Readonly<Record<string, { examples?: object }>> }>> } }
+    >
+  >;
+}
+
 let flagCount = 0;
 async function create(plan: object = {}): Promise<string> {
   const flag = `flag-${++flagCount}`;
@@ -50,6 +60,20 @@ const post = (id: string, command: string, options: RequestOptions = {}) =>
 const get = (path: string, options: RequestOptions = {}) => under.request("GET", `/api/v1/rollouts${path}`, options);
 
 describe("GA-220 rollouts over HTTP", () => {
+  it("keep their flag and their environment from being archived, as the documentation of both says", async () => {
+    await post(await create(), "start");
+    const { paths } = JSON.parse((await under.request("GET", "/openapi.json", { token: null })).text) as Documented;
+    const ways = [
+      ["/api/v1/flags/{flag}", `/api/v1/flags/flag-${flagCount}`],
+      ["/api/v1/environments/{environment}", "/api/v1/environments/production"],
+    ] as const;
+    for (const [path, target] of ways) {
+      expect((await under.request("DELETE", target)).body).toMatchObject({ status: 409, code: "rollout_exists" });
+      const { examples } = paths[path]?.delete.responses["409"]?.content["application/problem+json"] ?? {};
+      expect(Object.keys(examples ?? {})).toContain("rollout_exists");
+    }
+  });
+
   it("are written, listed, read with their version, and exported", async () => {
     const id = await create();
     const one = await get(`/${id}`);
