@@ -166,8 +166,21 @@ export class Hub {
       ...request,
       waitMs: this.#draining ? 0 : Math.min(request.waitMs, LIMITS.waitMs),
     });
+    const gone = this.#goneMeanwhile(environment, request.identity.token);
+    if (gone) return gone;
     this.#world.metrics.polls.inc({ outcome: snapshot === "unchanged" ? "unchanged" : "ruleset" });
     return { ok: true, snapshot, sentAt: this.#deps.clock.now() };
+  }
+
+  /** Who waits may lose his right to the answer: what is committed after that is not for him. */
+  #goneMeanwhile(environment: EnvironmentKey, id: string): Refused | null {
+    const { clock, ledger } = this.#deps;
+    const token = ledger.state.tokens.get(id);
+    if (!token || !isLive(token, toInstant(clock.now()))) {
+      return no("unauthenticated", "Send a live token as `Authorization: Bearer <token>`.", BEARER);
+    }
+    const found = this.#openEnvironment(environment);
+    return found.ok ? null : found;
   }
 
   // --- the end

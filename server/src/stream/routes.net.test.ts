@@ -106,6 +106,31 @@ describe("ST-66 the polled ruleset", () => {
   });
 });
 
+describe("ST-67 a poll that waits", () => {
+  /** Its answer, if `meanwhile` happens while it waits, and then a change. */
+  const whileItWaits = async (meanwhile: () => Promise<unknown>) => {
+    const tag = (await poll()).headers.get("etag") ?? "";
+    const waiting = poll("?waitMs=20000&instance=waiting&boot=b", { "if-none-match": tag });
+    await eventually(async () => {
+      const { body } = await under.request("GET", "/api/v1/environments/production/instances");
+      return (body.items as unknown[]).length === 1;
+    });
+    await meanwhile();
+    await createFlag(under, "new");
+    return (await waiting).body;
+  };
+
+  it("is not told of what was committed after its token was revoked", async () => {
+    const id = token.split("_")[2];
+    const body = await whileItWaits(() => under.request("DELETE", `/api/v1/tokens/${id}`));
+    expect(body).toMatchObject({ status: 401, code: "unauthenticated" });
+  });
+
+  it("is told what was committed while nothing else happened", async () => {
+    expect(await whileItWaits(() => Promise.resolve())).toMatchObject({ type: "snapshot" });
+  });
+});
+
 describe("ST-69 a polled answer says when it was made", () => {
   it.each(["changed", "unchanged"])("by the server's clock, where the ruleset has %s", async (what) => {
     const { epoch, revision } = await position(under);
