@@ -1,7 +1,10 @@
 import type { EnvironmentKey, Instance, Receipt } from "@bunting/contracts";
 
 /** An instance as far as its connection tells. */
-export type KnownInstance = Omit<Instance, "overridden">;
+export type KnownInstance = Omit<Instance, "overridden"> & {
+  /** Tells instances of one name apart, or of none: nobody is made to say who he is. */
+  readonly session: string;
+};
 
 /** What the admin API asks of the stream: who is there, and who has applied what. */
 export interface Delivery {

@@ -65,10 +65,14 @@ export function receiptRoutes(router: Router, { delivery, telemetry }: ReceiptSl
     ({ environment, query }) => {
       const nameOf = ({ instance, boot }: { readonly instance: string; readonly boot: string }) =>
         `${instance}\n${boot}`;
-      const paged = pageByKey(delivery.instances(environment.key), nameOf, query);
+      const known = delivery.instances(environment.key);
+      const paged = pageByKey(known, (instance) => `${nameOf(instance)}\n${instance.session}`, query);
       if (!paged.ok) return { refusal: paged.refusal };
       const overridden = new Map(telemetry.overridden(environment.key).map((boot) => [nameOf(boot), boot.flags]));
-      const items = paged.page.items.map((item) => ({ ...item, overridden: overridden.get(nameOf(item)) ?? [] }));
+      const items = paged.page.items.map(({ session: _session, ...item }) => ({
+        ...item,
+        overridden: overridden.get(nameOf(item)) ?? [],
+      }));
       return { status: 200, body: { ...paged.page, items } };
     },
   );

@@ -348,6 +348,7 @@ export class Channel {
 
   instances(): KnownInstance[] {
     return Array.from(this.roster.all(), (session) => ({
+      session: session.id,
       instance: session.instance,
       boot: session.boot,
       sdk: session.sdk,

@@ -791,6 +791,24 @@ describe("ST-46 receipts over sockets", () => {
   });
 });
 
+describe("instances that do not say who they are", () => {
+  it("are all listed, page by page", async () => {
+    const under = await start();
+    for (let count = 0; count < 3; count++) await open(under);
+    await open(under, named("somebody"));
+    const seen: unknown[] = [];
+    let cursor = "";
+    do {
+      const target = `/api/v1/environments/production/instances?limit=2${cursor}`;
+      const { body } = await under.request("GET", target);
+      seen.push(...(body.items as { instance: string }[]).map(({ instance }) => instance));
+      const { nextCursor } = body as { nextCursor: string | null };
+      cursor = nextCursor === null ? "" : `&cursor=${nextCursor}`;
+    } while (cursor !== "");
+    expect(seen).toEqual(["", "", "", "somebody"]);
+  });
+});
+
 describe("ST-54 purge over a socket", () => {
   it("keeps five entries of sixty once they are acknowledged", async () => {
     const under = await start({ deps: { stream: { logMargin: 5 } } });
