@@ -36,10 +36,22 @@ describe("GA-130 an approval is given by enough signatures of the roles it names
 
   it("does not count one person for two roles, in whatever order people signed", () => {
     const both = sign("bo", ["sre", "tech-lead"]);
-    expect(status(gateReview, both)).toEqual({ name: "missing", waitsFor: ["a signature of sre"] });
+    expect(status(gateReview, both)).toEqual({ name: "missing", waitsFor: ["a signature of tech-lead or sre"] });
     expect(status(gateReview, both, sign("cy", ["tech-lead"])).name).toBe("given");
     expect(status(gateReview, both, sign("cy", ["sre"])).name).toBe("given");
     expect(status(gateReview, sign("cy", ["sre"]), both).name).toBe("given");
+  });
+
+  it("names every role that would help, and none that would not", () => {
+    const three: Approval = { roles: ["a", "b", "c"], signatures: 3, byOthers: false };
+    const waitsFor = (...signatures: Signature[]) => {
+      const found = status(three, ...signatures);
+      return found.name === "missing" ? found.waitsFor : found.name;
+    };
+    expect(waitsFor(sign("bo", ["a", "b"]))).toEqual(["2 signatures of a or b or c"]);
+    expect(waitsFor(sign("bo", ["a", "b"]), sign("cy", ["c"]))).toEqual(["a signature of a or b"]);
+    expect(waitsFor(sign("bo", ["a"]), sign("cy", ["c"]))).toEqual(["a signature of b"]);
+    expect(waitsFor()).toEqual(["a signature of a", "a signature of b", "a signature of c"]);
   });
 
   it("counts people, not signatures", () => {

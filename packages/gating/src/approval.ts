@@ -40,7 +40,7 @@ export function approvalStatus(
   // Where more people are waited for anyway, one of them is another.
   const needsAnother = byOthers && latest.length > 0 && missingCount <= 0 && latest.every(({ by }) => by === startedBy);
   const waitsFor = [
-    ...openRoles.map((role) => `a signature of ${role}`),
+    ...signaturesOf(openRoles, rolesThatHelp(roles, latest, openRoles.length)),
     ...(missingCount > openRoles.length ? [`${missingCount - openRoles.length} more of anyone who may approve`] : []),
     ...(needsAnother ? [`one of somebody other than ${startedBy}, who started it`] : []),
   ];
@@ -59,6 +59,8 @@ export function signingRoles(approval: Approval): readonly string[] {
   return termsOf(approval).roles;
 }
 
+type RoleHolder = Pick<Signer, "roles">;
+
 function termsOf(approval: Approval): {
   readonly roles: readonly string[];
   readonly signatureCount: number;
@@ -69,6 +71,24 @@ function termsOf(approval: Approval): {
   return { roles, signatureCount: Math.max(approval.signatures, roles.length), byOthers: approval.byOthers };
 }
 
+/** Which of the open roles somebody who holds several stands for is nobody's choice: the next signer may fill another. */
+function signaturesOf(open: readonly string[], helping: ReadonlySet<string>): readonly string[] {
+  if (helping.size <= new Set(open).size) return open.map((role) => `a signature of ${role}`);
+  const count = open.length === 1 ? "a signature" : `${open.length} signatures`;
+  return [`${count} of ${[...helping].join(" or ")}`];
+}
+
+/** Roles one more signer of which would leave fewer open. */
+function rolesThatHelp(
+  roles: readonly string[],
+  signatures: readonly RoleHolder[],
+  openCount: number,
+): ReadonlySet<string> {
+  const helps = (role: string): boolean =>
+    rolesWithoutSigner(roles, [...signatures, { roles: [role] }]).length < openCount;
+  return new Set(roles.filter(helps));
+}
+
 function latestOfEach(signatures: readonly Signature[]): readonly Signature[] {
   return [...new Map(signatures.map((signature) => [signature.by, signature])).values()];
 }
@@ -77,9 +97,9 @@ function latestOfEach(signatures: readonly Signature[]): readonly Signature[] {
  * Roles that no signer is left for when every signature fills one role: one person with two roles is one signature, not two.
  * Augmenting paths, so the answer does not depend on the order in which people signed.
  */
-function rolesWithoutSigner(roles: readonly string[], signatures: readonly Signature[]): readonly string[] {
-  const roleOf = new Map<Signature, string>();
-  const fill = (role: string, tried: Set<Signature>): boolean => {
+function rolesWithoutSigner(roles: readonly string[], signatures: readonly RoleHolder[]): readonly string[] {
+  const roleOf = new Map<RoleHolder, string>();
+  const fill = (role: string, tried: Set<RoleHolder>): boolean => {
     for (const signature of signatures) {
       if (!signature.roles.includes(role) || tried.has(signature)) continue;
       tried.add(signature);
