@@ -1,4 +1,3 @@
-import type { Rollout } from "@bunting/contracts";
 import { type ArmEvidence, armFromCells, type EvidenceInterval, namedGuardrails, type Sample } from "@bunting/gating";
 import { fromInstant } from "../platform/instant.ts";
 import type { Cancel, Clock } from "../ports.ts";
