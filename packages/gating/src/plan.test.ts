@@ -69,6 +69,19 @@ describe("GA-142 a plan that can never be carried out is refused, with the field
       },
       "guardrails",
     ],
+    ["promotion by itself with nothing that has to pass", { autoPromote: true, guardrails: [] }, "guardrails"],
+    [
+      "promotion by itself through a stage that is informed of and not judged",
+      {
+        autoPromote: true,
+        guardrails: [{ metric: "error_rate", max: 0.01, ...limits, required: false }],
+        stages: [
+          { percent: 5, bakeSeconds: 0, guardrails: [{ metric: "latency_p99", maxMs: 500, ...limits }] },
+          { percent: 100, bakeSeconds: 0 },
+        ],
+      },
+      "guardrails",
+    ],
     [
       "more metrics than a rollout judges",
       {

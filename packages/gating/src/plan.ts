@@ -1,6 +1,6 @@
 import type { Guardrail, RolloutPlan, VariantKey } from "@bunting/contracts";
 import { LIMITS } from "@bunting/contracts/literals";
-import { namedGuardrails } from "./guardrails.ts";
+import { guardrailsOfStage, namedGuardrails } from "./guardrails.ts";
 import type { Refusal } from "./refusal.ts";
 import { type ScopedConfiguration, serveOfScope } from "./scope.ts";
 import { splitOf } from "./split.ts";
@@ -113,6 +113,7 @@ function guardrailProblems(plan: RolloutPlan): readonly Refusal[] {
   const seen = new Set<string>();
   const twice = named.filter(({ id }) => seen.size === seen.add(id).size).map(({ id }) => id);
   const impossible = named.filter(({ guardrail }) => leavesNoValue(guardrail));
+  const unjudged = plan.stages.findIndex((_, stage) => !guardrailsOfStage(plan, stage).some(isRequired));
   const metrics = new Set(named.flatMap(({ guardrail }) => ("kind" in guardrail ? guardrail.metric : [])));
   return [
     ...twice.map((id) =>
@@ -121,6 +122,15 @@ function guardrailProblems(plan: RolloutPlan): readonly Refusal[] {
     ...impossible.map(({ id, guardrail }) =>
       invalid("guardrails", `No value is within the limits of ${id}: ${limitText(guardrail)}.`),
     ),
+    // Where nothing has to pass, time alone would promote.
+    ...(plan.autoPromote && unjudged >= 0
+      ? [
+          invalid(
+            "guardrails",
+            `Nothing has to pass at ${percentOfStage(plan, unjudged)} %: name a required guardrail, such as error_rate, or promote by hand.`,
+          ),
+        ]
+      : []),
     ...(metrics.size > LIMITS.metricsPerRollout
       ? [
           invalid(
@@ -131,6 +141,8 @@ function guardrailProblems(plan: RolloutPlan): readonly Refusal[] {
       : []),
   ];
 }
+
+const isRequired = ({ guardrail }: { readonly guardrail: Guardrail }): boolean => guardrail.required;
 
 /** A lower limit above the upper one: it would fail at its first look, whatever is measured. */
 function leavesNoValue(guardrail: Guardrail): boolean {
