@@ -575,6 +575,20 @@ describe("a version that fails", () => {
   });
 });
 
+describe("a split that changes back while entities are on their way", () => {
+  it.each(Array.from({ length: 12 }, (_, ms) => ms))("leaves nobody behind, %i ms later", async (ms) => {
+    const logicFlag = (fallthrough: string) => ({ variants: { v1: "v1", v2: "v2" }, fallthrough });
+    const flags = createTestFlags({ logic: logicFlag("v1") });
+    const { logic, done, pass, counts } = await populated({ flags, flag: "logic", limits: { moveSlice: 40 } });
+    flags.set("logic", logicFlag("v2"));
+    await pass(ms);
+    flags.set("logic", logicFlag("v1"));
+    await done(logic.settled());
+    expect(counts()).toEqual({ v1: 100 });
+    expect(await done(logic.process({ amount: 1 }))).toMatchObject({ processedCount: 100, byVersion: { v1: 100 } });
+  });
+});
+
 describe("automatic collection", () => {
   it("ends a version that nobody has used for the threshold, and nothing else", async () => {
     const { logic, done, pass, told, threads } = await populated();

@@ -432,7 +432,9 @@ export class ModuleRunner {
     const waiting = new Set(this.waitingToMove);
     for (const entity of entities) {
       const target = this.targetOf(entity);
-      if (target === null || target === entity.owner) continue;
+      // Who is on the way arrives yet, maybe where nobody wants it any more.
+      const isOnItsWay = entity.move.name !== "resident";
+      if (target === null || (target === entity.owner && !isOnItsWay)) continue;
       if (this.fleet.isReady(target)) waiting.add(entity);
       else this.loadForTraffic(this.fleet.get(target));
     }

@@ -41,6 +41,8 @@ describe("chaos: whatever happens to versions, and several things at once, their
     }
     await heal(world);
     await judge(world, `seed ${seed}, healed`);
+    await changeTwice(world);
+    await judge(world, `seed ${seed}, changed twice`);
     await finish(world.time, world.logic.close());
     expect(world.threads.running).toEqual([]);
   });
@@ -243,6 +245,18 @@ async function heal(world: World): Promise<void> {
   for (const version of VERSIONS) await finish(world.time, world.logic.loadModuleVersion(version));
   await settle(world);
   expect(world.logic.entities().filter((entity) => world.logic.versionOf(entity) === null)).toEqual([]);
+}
+
+/** The last word on the split holds, also where it comes while entities follow the one before. */
+async function changeTwice(world: World): Promise<void> {
+  const { logic, random, time } = world;
+  for (const entity of logic.entities()) await finish(time, logic.pinEntity(entity, null));
+  const wanted = random.pick([...VERSIONS]);
+  const first = logic.setTrafficSplit(randomSplit(world));
+  await time.advanceAsync(random.below(12));
+  await finish(time, Promise.all([first, logic.setTrafficSplit({ [wanted]: 100 })]));
+  await settle(world);
+  expect(logic.entities().filter((entity) => logic.versionOf(entity) !== wanted)).toEqual([]);
 }
 
 async function statesOf({ time, logic }: World): Promise<ReadonlyMap<string, Counted>> {

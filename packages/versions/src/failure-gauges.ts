@@ -1,0 +1,71 @@
+import type { Listeners } from "./listeners.ts";
+import type { ResolvedOptions } from "./options.ts";
+import type { Clock } from "./ports.ts";
+
+/**
+ * How often each version has broken in this process since it was last loaded on request, as gauges of the environment: a rollout
+ * whose plan names its canary's takes the canary back from every process when one of them says more than zero.
+ *
+ * The outcomes alone do not show a break where a version has a few entities, or all of them: among thousands of good batches
+ * it is no rate. And the server knows one value of a gauge, that of the process that was heard last. So whoever has nothing to
+ * say speaks up once, for without a value the rollout waits, and then hardly ever; whoever has broken says so with every batch
+ * of telemetry until its version is mended. What all others say in between hides it for a moment and not for good.
+ */
+export interface FailureGauges {
+  /** Somebody has loaded it again: what broke before counts no more. */
+  mended(version: string): void;
+  /** To be called from time to time. */
+  repeat(): void;
+}
+
+/** How often a process repeats that nothing is wrong. A plan allows such values twice this age. */
+const REPEATED_AFTER_MS = 3_600_000;
+/** Of the contracts: letters in lower case, digits and underscores. */
+const METRIC_CHARACTERS = 64;
+
+export function createFailureGauges(
+  { flag, versions }: Pick<ResolvedOptions, "flag" | "versions">,
+  { clock, listeners }: { readonly clock: Clock; readonly listeners: Listeners },
+): FailureGauges {
+  if (flag === null) return { mended() {}, repeat() {} };
+  const { flags, key } = flag;
+  const counts = new Map([...versions.keys()].map((version) => [version, 0]));
+  let toldAt = clock.monotonic();
+  const tell = (version: string, count: number): void => {
+    counts.set(version, count);
+    flags.gauge(failureMetric(key, version), count);
+  };
+  const tellAll = (): void => counts.forEach((count, version) => tell(version, count));
+  const send = (): void => void flags.flush();
+  tellAll();
+  send();
+  listeners.add("failure", ({ version }) => {
+    tell(version, (counts.get(version) ?? 0) + 1);
+    // With the outcomes of the batch that it broke at, which have been reported before.
+    send();
+  });
+  return {
+    mended(version) {
+      tell(version, 0);
+      send();
+    },
+    repeat() {
+      const now = clock.monotonic();
+      if (now - toldAt >= REPEATED_AFTER_MS) {
+        toldAt = now;
+        return tellAll();
+      }
+      for (const [version, count] of counts) if (count > 0) tell(version, count);
+    },
+  };
+}
+
+/** `failures_game_logic_v2`. Of a name that would be too long the flag's key gives way. */
+function failureMetric(flag: string, version: string): string {
+  const [prefix, suffix] = ["failures_", `_${metricWord(version)}`.slice(0, METRIC_CHARACTERS / 2)];
+  return prefix + metricWord(flag).slice(0, METRIC_CHARACTERS - prefix.length - suffix.length) + suffix;
+}
+
+function metricWord(name: string): string {
+  return name.toLowerCase().replaceAll(/[^a-z0-9]/g, "_");
+}
