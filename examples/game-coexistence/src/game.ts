@@ -8,9 +8,6 @@ import { pause } from "./until.ts";
 
 const FRAMES_PER_SECOND = 60;
 
-/** A gauge: how many versions have broken in this process. */
-export const FAILURES = "version_failures";
-
 const SECONDS = 1 / FRAMES_PER_SECOND;
 
 export interface GameOptions {
@@ -50,17 +47,14 @@ export class Game {
   readonly unusedSeconds: number;
   /** What the next frame brings about, once. */
   fault: Fault | undefined;
-  private readonly flags: Flags;
   private readonly points: ReadonlyMap<string, Point> = createPopulation();
   private readonly listening: readonly (() => void)[];
   private movedAt = 0;
-  private failureCount = 0;
   private frames: Frames = NO_FRAMES;
   private life: "still" | "running" = "still";
   private loop: Promise<void> = Promise.resolve();
 
   constructor({ flags, v2, unusedSeconds }: GameOptions) {
-    this.flags = flags;
     this.unusedSeconds = unusedSeconds;
     this.logic = createVersionedModule<Step>({
       flags,
@@ -83,9 +77,6 @@ export class Game {
           this.collections.push({ ...unload, idleMs: performance.now() - this.movedAt });
       }),
       this.logic.on("failure", ({ version, code, message }) => {
-        this.failureCount += 1;
-        // One is too many, and as a share of all frames it would not show: so it is a figure of its own.
-        flags.gauge(FAILURES, this.failureCount);
         if (this.fault === undefined) this.crashes.push(`${version} ${code}: ${message}`);
       }),
       this.logic.on("problem", ({ code, message }) => void this.crashes.push(`${code}: ${message}`)),
@@ -94,13 +85,6 @@ export class Game {
 
   async populate(): Promise<void> {
     await this.logic.addEntities(draftsOf(this.points));
-  }
-
-  /** What has broken so far is mended: the figure begins anew. */
-  async clearFailures(): Promise<void> {
-    this.failureCount = 0;
-    this.flags.gauge(FAILURES, 0);
-    await this.flags.flush();
   }
 
   start(): void {

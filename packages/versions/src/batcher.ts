@@ -139,7 +139,6 @@ export class Batcher {
     if (isTripped(entry.outcomes, options.limits.maxErrorRate)) {
       const percent = Math.round(entry.errorRate * 1_000) / 10;
       fleet.condemn(entry, { code: "error_rate", message: `${percent} % of what it processed in 10 s failed.` });
-      this.host.evidence.flush();
     }
   }
 

@@ -557,10 +557,12 @@ describe("a version that fails", () => {
         success: () => void told.push(`${options?.served} success ${String(user)}`),
         error: () => void told.push(`${options?.served} error ${String(user)}`),
       }),
+      gauge: test.gauge,
       flush: () => Promise.resolve(void (flushes += 1)),
     };
     const { logic, done } = await populated({ flags, flag: "logic", limits: { evidencePerBatch: 20 } });
     await done(logic.settled());
+    flushes = 0;
     await done(logic.process(fault("v2", "throw")));
     const of = (text: string) => told.filter((one) => one.startsWith(text));
     expect(of("v2 error")).toHaveLength(20);
@@ -572,6 +574,65 @@ describe("a version that fails", () => {
     flushes = 0;
     await done(logic.process(fault("v2", "fail_some")));
     expect(flushes).toBeGreaterThan(0);
+  });
+
+  it("says how often it broke by a gauge of its flag and version, again and again until somebody has mended it", async () => {
+    const variants = { v1: "v1", v2: "v2" };
+    const flags = createTestFlags({ "game.Logic": { variants, fallthrough: { v1: 50, v2: 50 } } });
+    let heard = 0;
+    const said = (): readonly string[] => {
+      const news = flags.reported.slice(heard);
+      heard = flags.reported.length;
+      return news.map(({ metric, value }) => `${metric} ${value}`);
+    };
+    const options = { flags, flag: "game.Logic", versions: { v1: "v1", v2: "v2" } };
+    const { logic, done, pass } = await populated(options);
+    await done(logic.settled());
+    const allWell = ["failures_game_logic_v1 0", "failures_game_logic_v2 0"];
+    expect(new Set(said())).toEqual(new Set(allWell));
+    await pass(3_500_000);
+    expect(said()).toEqual([]);
+    await pass(101_000);
+    expect(said()).toEqual(allWell);
+
+    await done(logic.process(fault("v2", "throw")));
+    expect(said()).toContain("failures_game_logic_v2 1");
+    for (let second = 0; second < 3; second += 1) {
+      await pass(1_000);
+      expect(new Set(said())).toEqual(new Set(["failures_game_logic_v2 1"]));
+    }
+
+    await done(logic.loadModuleVersion("v2"));
+    expect(said().at(-1)).toBe("failures_game_logic_v2 0");
+    await done(logic.settled());
+    await done(logic.process(fault("v2", "fail_some")));
+    expect(said().at(-1)).toBe("failures_game_logic_v2 1");
+    await done(logic.reloadModuleVersion("v1"));
+    expect(said()).toContain("failures_game_logic_v1 0");
+    await done(logic.rollback("v2").catch(() => {}));
+    expect(said()).toContain("failures_game_logic_v2 0");
+    await pass(1_000);
+    expect(said()).toEqual([]);
+  });
+
+  it("counts as broken too where it was started again by itself, or could not be loaded", async () => {
+    const flags = createTestFlags({ logic: { variants: { v1: "v1", v2: "v2" }, fallthrough: "v1" } });
+    const { logic, done } = await populated({ flags, flag: "logic", versions: { v1: "v1", v2: "badStart" } }, ["v1"]);
+    await done(logic.process(fault("v1", "throw")));
+    const last = new Map(flags.reported.map(({ metric, value }) => [metric, value]));
+    expect(last.get("failures_logic_v1")).toBeGreaterThan(0);
+    await expect(done(logic.loadModuleVersion("v2"))).rejects.toMatchObject({ code: "load_failed" });
+    expect(flags.reported.at(-1)).toMatchObject({ metric: "failures_logic_v2" });
+    expect(flags.reported.at(-1)?.value).toBeGreaterThan(0);
+  });
+
+  it("names its gauge so that it can be one, however long flag and version are called", async () => {
+    const [flag, version] = ["Flag-".repeat(25), "2026.11-".repeat(15)];
+    const flags = createTestFlags({ [flag]: { variants: { [version]: "x" }, fallthrough: version } });
+    scene({ flags, flag, versions: { [version]: "v1" } });
+    const [metric = ""] = flags.reported.map(({ metric: name }) => name);
+    expect(metric).toMatch(/^failures_flag_flag_[a-z0-9_]*_2026_11_[a-z0-9_]*$/);
+    expect(metric).toHaveLength(64);
   });
 });
 

@@ -11,8 +11,6 @@ export interface Outcome {
 
 export interface Evidence {
   report(outcome: Outcome): void;
-  /** Sends what was reported at once: something has gone wrong. */
-  flush(): void;
 }
 
 /**
@@ -21,7 +19,7 @@ export interface Evidence {
  * failures alike, so rates stay what they are and the evidence costs the same for 100 entities and for 100,000.
  */
 export function createEvidence({ flag, limits }: Pick<ResolvedOptions, "flag" | "limits">): Evidence {
-  if (flag === null) return { report() {}, flush() {} };
+  if (flag === null) return { report() {} };
   const { flags, key } = flag;
   let next = 0;
   return {
@@ -35,6 +33,5 @@ export function createEvidence({ flag, limits }: Pick<ResolvedOptions, "flag" | 
       }
       next += count;
     },
-    flush: () => void flags.flush(),
   };
 }

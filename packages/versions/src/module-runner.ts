@@ -2,7 +2,8 @@ import { Batcher, isUnsaved, keep } from "./batcher.ts";
 import { checkColumns } from "./columns.ts";
 import type { Entity } from "./entity.ts";
 import { type Failure, VersionError, type VersionErrorCode } from "./errors.ts";
-import { createEvidence, type Evidence } from "./evidence.ts";
+import { createEvidence } from "./evidence.ts";
+import { createFailureGauges, type FailureGauges } from "./failure-gauges.ts";
 import { Fleet } from "./fleet.ts";
 import { decideCollection, unusedSince } from "./health/collection.ts";
 import { BEFORE_PROMOTION, decidePromotion, type Health } from "./health/promotion.ts";
@@ -46,7 +47,7 @@ export class ModuleRunner {
   private readonly platform: VersionsPlatform;
   private readonly source: SplitSource;
   private readonly control: SplitControl | null;
-  private readonly evidence: Evidence;
+  private readonly failures: FailureGauges;
   private readonly mover: Mover;
   private readonly batcher: Batcher;
   private readonly stopListening: Cancel;
@@ -67,7 +68,7 @@ export class ModuleRunner {
     this.platform = platform;
     this.options = options;
     this.unusedThresholdMs = options.unusedThresholdMs;
-    this.evidence = createEvidence(options);
+    this.failures = createFailureGauges(options, { clock, listeners: this.listeners });
     this.fleet = new Fleet(platform, options, this.listeners);
     if (options.flag === null) {
       const local = createLocalSplit(() => [...this.fleet.entries.keys()], options.split);
@@ -80,7 +81,7 @@ export class ModuleRunner {
       fleet: this.fleet,
       options,
       clock,
-      evidence: this.evidence,
+      evidence: createEvidence(options),
       rescue: () => this.rescue(),
     });
     this.fleet.onEnded = (entry, failure) => void this.turn(() => this.emergency(entry, failure)).catch(ignore);
@@ -99,6 +100,7 @@ export class ModuleRunner {
     this.checkOpen();
     const failure = await this.fleet.load(entry);
     if (failure !== null) throw new VersionError(failure.code, `Cannot load "${version}": ${failure.message}`);
+    this.failures.mended(version);
     for (const entity of this.population.all()) entity.refusedBy.delete(version);
     await this.turn(() => this.rescue());
     this.planMoves();
@@ -157,6 +159,7 @@ export class ModuleRunner {
         const downtimeMs = clock.monotonic() - swapAt;
         const entityCount = entry.members.length;
         const report = { version, entityCount, loadMs, downtimeMs, at: clock.now() };
+        this.failures.mended(version);
         this.listeners.tell("reload", report);
         await old?.end();
         return report;
@@ -253,8 +256,13 @@ export class ModuleRunner {
   async rollback(version: string, maxDowntimeMs: number, reason: string): Promise<RollbackReport> {
     const target = this.fleet.get(version);
     const tally: Tally = { startedAt: this.platform.clock.monotonic(), savedCount: 0, pauseMs: 0 };
-    const failure = this.fleet.isReady(version) ? null : await this.fleet.load(target);
-    if (failure !== null) throw new VersionError(failure.code, `Cannot roll back to "${version}": ${failure.message}`);
+    if (!this.fleet.isReady(version)) {
+      const failure = await this.fleet.load(target);
+      if (failure !== null) {
+        throw new VersionError(failure.code, `Cannot roll back to "${version}": ${failure.message}`);
+      }
+      this.failures.mended(version);
+    }
     const { report, left } = await this.turn(async () => {
       for (const { name } of this.fleet.entries.values()) if (name !== version) this.redirects.set(name, version);
       this.redirects.delete(version);
@@ -578,7 +586,6 @@ export class ModuleRunner {
       incidents.push(...this.fleet.takeIncidents());
     }
     if (incidents.length === 0) return;
-    this.evidence.flush();
     for (const { entry, failure, entities, lostBatchCount, since } of incidents) {
       if (entities.length === 0) continue;
       const tally: Tally = { startedAt, savedCount, pauseMs: clock.monotonic() - since };
@@ -647,6 +654,7 @@ export class ModuleRunner {
     this.cancelMaintenance = this.platform.scheduler.after(this.options.limits.maintenanceMs, () => {
       if (this.life === "closed") return;
       this.maintainLater();
+      this.failures.repeat();
       if (this.queuedBatches === 0) void this.turn(() => this.saveIdle()).catch(ignore);
       void this.turn(() => this.collect()).catch(ignore);
       this.promote();

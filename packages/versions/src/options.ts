@@ -7,7 +7,7 @@ export interface VersionedModuleOptions {
   /** Files by version, the oldest first: JavaScript, or TypeScript where tsx is installed. */
   readonly versions: Readonly<Record<string, URL | string>>;
   /** Who decides the split, with `flag`. Without it the split is this process's own. */
-  readonly flags?: Pick<Flags, "place" | "on" | "expose" | "flush"> | undefined;
+  readonly flags?: Pick<Flags, "place" | "on" | "expose" | "gauge" | "flush"> | undefined;
   /** A flag whose variants are the versions. */
   readonly flag?: string | undefined;
   /** What may change the flag: see `createRestControl`. */
