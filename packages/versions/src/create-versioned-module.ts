@@ -64,10 +64,10 @@ export function createVersionedModuleOn<Input = unknown>(
     rollback: (version, { maxDowntimeMs = 1_000, reason = `Rolled back to ${version}` } = {}) =>
       runner.rollback(version, maxDowntimeMs, reason),
     enableAutoGC(unusedThresholdSeconds = 60) {
-      runner.unusedThresholdMs = unusedThresholdSeconds * 1_000;
+      runner.upkeep.unusedThresholdMs = unusedThresholdSeconds * 1_000;
     },
     disableAutoGC() {
-      runner.unusedThresholdMs = null;
+      runner.upkeep.unusedThresholdMs = null;
     },
     getLoadedVersions: loaded,
     isVersionLoaded: (version) => loaded().includes(version),

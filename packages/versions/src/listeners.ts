@@ -1,3 +1,4 @@
+import { VersionError, type VersionErrorCode } from "./errors.ts";
 import type { ModuleEvents } from "./types.ts";
 
 export interface Listeners {
@@ -27,4 +28,10 @@ export function createListeners(): Listeners {
       }
     },
   };
+}
+
+/** Something went wrong that nobody waits for. */
+export function tellProblem(listeners: Listeners, error: unknown, otherwise: VersionErrorCode): void {
+  const code = error instanceof VersionError ? error.code : otherwise;
+  listeners.tell("problem", { code, message: error instanceof Error ? error.message : String(error) });
 }
