@@ -12,11 +12,14 @@ export function countContacts(bodies: readonly Point[]): Uint16Array {
   const mask = 2 ** Math.ceil(Math.log2(Math.max(1, count) * 2)) - 1;
   const heads = new Int32Array(mask + 1).fill(NOBODY);
   const next = new Int32Array(count);
-  const columns = Int32Array.from(bodies, ({ x }) => Math.floor(x / REACH));
-  const rows = Int32Array.from(bodies, ({ y }) => Math.floor(y / REACH));
+  const columns = new Int32Array(count);
+  const rows = new Int32Array(count);
   const contacts = new Uint16Array(count);
-  for (const [index, body] of bodies.entries()) {
-    const [column, row] = [columns[index] as number, rows[index] as number];
+  for (let index = 0; index < count; index += 1) {
+    const body = bodies[index] as Point;
+    const [column, row] = [Math.floor(body.x / REACH), Math.floor(body.y / REACH)];
+    columns[index] = column;
+    rows[index] = row;
     for (let x = column - 1; x <= column + 1; x += 1) {
       for (let y = row - 1; y <= row + 1; y += 1) {
         let other = heads[slotOf(x, y) & mask] as number;

@@ -12,12 +12,17 @@ export async function threeWay(stage: Stage): Promise<void> {
   await play(stage, 30);
   await compare(stage, "migration_data_loss");
   for (const version of ["v1", "v2", "v3"]) performance(stage, version);
-  for (const version of ["v2", "v3"]) {
-    const { processTimePercent } = game.logic.compareVersions(version, "v1");
+  // The first finds no collisions, so both others do more than it does. The third finds them among more players than the second.
+  for (const [version, baseline] of [
+    ["v2", "v1"],
+    ["v3", "v1"],
+    ["v3", "v2"],
+  ] as const) {
+    const { processTimePercent } = game.logic.compareVersions(version, baseline);
     const change =
       processTimePercent === null
         ? "unknown"
         : `${processTimePercent > 0 ? "+" : ""}${processTimePercent.toFixed(0)} %`;
-    report.say("performance_comparison", `${version} against v1, per entity: ${change}`);
+    report.say("performance_comparison", `${version} against ${baseline}, per entity: ${change}`);
   }
 }
