@@ -531,6 +531,19 @@ describe("a version that fails", () => {
     expect(counts()).toEqual({ v1: 50, v2: 50 });
   });
 
+  it.each([
+    [900, true],
+    [1_500, false],
+  ])("says of %i ms without a version whether that was within a second", async (deadlineMs, isWithinLimit) => {
+    const { logic, done, told, threads } = await populated({ limits: { deadlineMs } });
+    await done(logic.setTrafficSplit({ v1: 50, v2: 50 }));
+    let stallCount = 0;
+    threads.fate = ({ type }) => (type === "process" && (stallCount += 1) === 1 ? "stall" : "answer");
+    await done(logic.process({ amount: 1 }));
+    expect(told.rollback).toMatchObject([{ cause: "stalled", isWithinLimit }]);
+    expect(told.rollback[0]?.downtimeMs).toBeGreaterThanOrEqual(deadlineMs);
+  });
+
   it("is started again where it is the only one, but not for ever", async () => {
     const { logic, done, told, counts } = await populated({ versions: { v1: "v1" }, checkpointEveryMs: 0 }, ["v1"]);
     await done(logic.process({ amount: 1 }));
@@ -562,6 +575,7 @@ describe("a version that fails", () => {
     };
     const { logic, done } = await populated({ flags, flag: "logic", limits: { evidencePerBatch: 20 } });
     await done(logic.settled());
+    expect(flushes).toBeGreaterThan(0);
     flushes = 0;
     await done(logic.process(fault("v2", "throw")));
     const of = (text: string) => told.filter((one) => one.startsWith(text));
@@ -569,7 +583,9 @@ describe("a version that fails", () => {
     expect(of("v2 success")).toHaveLength(0);
     expect(of("v1 success")).toHaveLength(40);
     expect(flushes).toBeGreaterThan(0);
+    flushes = 0;
     await done(logic.loadModuleVersion("v2"));
+    expect(flushes).toBeGreaterThan(0);
     await done(logic.settled());
     flushes = 0;
     await done(logic.process(fault("v2", "fail_some")));
@@ -626,10 +642,13 @@ describe("a version that fails", () => {
     expect(flags.reported.at(-1)?.value).toBeGreaterThan(0);
   });
 
-  it("names its gauge so that it can be one, however long flag and version are called", async () => {
+  it("tells at the start that nothing is broken, by a name that a gauge can have, however long flag and version are called", async () => {
     const [flag, version] = ["Flag-".repeat(25), "2026.11-".repeat(15)];
     const flags = createTestFlags({ [flag]: { variants: { [version]: "x" }, fallthrough: version } });
-    scene({ flags, flag, versions: { [version]: "v1" } });
+    let flushes = 0;
+    const flush = () => Promise.resolve(void (flushes += 1));
+    scene({ flags: { ...flags, flush }, flag, versions: { [version]: "v1" } });
+    expect(flushes).toBe(1);
     const [metric = ""] = flags.reported.map(({ metric: name }) => name);
     expect(metric).toMatch(/^failures_flag_flag_[a-z0-9_]*_2026_11_[a-z0-9_]*$/);
     expect(metric).toHaveLength(64);
@@ -647,6 +666,25 @@ describe("a split that changes back while entities are on their way", () => {
     await done(logic.settled());
     expect(counts()).toEqual({ v1: 100 });
     expect(await done(logic.process({ amount: 1 }))).toMatchObject({ processedCount: 100, byVersion: { v1: 100 } });
+  });
+});
+
+describe("an entity that a version refused", () => {
+  it("is offered to it again once it has been elsewhere", async () => {
+    const { logic, done, told } = await populated({ versions: { v1: "v1", v3: "v3", v2: "picky" } }, [
+      "v1",
+      "v2",
+      "v3",
+    ]);
+    const refusals = (): number =>
+      told.move.reduce((sum, { to, refusedCount }) => sum + (to === "v2" ? refusedCount : 0), 0);
+    await done(logic.setTrafficSplit({ v2: 100 }));
+    await done(logic.process({ amount: 1 }));
+    expect([refusals(), logic.versionOf("player-42")]).toEqual([1, "v1"]);
+    await done(logic.setTrafficSplit({ v3: 100 }));
+    expect(logic.versionOf("player-42")).toBe("v3");
+    await done(logic.setTrafficSplit({ v2: 100 }));
+    expect([refusals(), logic.versionOf("player-42")]).toEqual([2, "v3"]);
   });
 });
 
@@ -694,6 +732,25 @@ describe("automatic promotion", () => {
     }
     expect(counts()).toEqual({ v2: 100 });
     expect(told.promote).toMatchObject([{ split: { v1: 90, v2: 10 } }, { split: { v2: 100 } }]);
+  });
+
+  it("counts its 30 s from the beginning where the canary broke and was mended", async () => {
+    const promotion = { canary: "v2", baseline: "v1", percentages: [10, 100] };
+    const { logic, done, pass, counts } = await populated({ promotion });
+    const play = async (seconds: number): Promise<void> => {
+      for (let second = 0; second < seconds; second += 1) {
+        await done(logic.process({ amount: 1 }));
+        await pass(1_000);
+      }
+    };
+    await play(25);
+    await done(logic.process(fault("v2", "throw")));
+    await pass(1_000);
+    await done(logic.loadModuleVersion("v2"));
+    await play(25);
+    expect(counts()).toEqual({ v1: 90, v2: 10 });
+    await play(10);
+    expect(counts()).toEqual({ v2: 100 });
   });
 });
 

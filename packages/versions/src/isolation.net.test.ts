@@ -4,7 +4,7 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
 import { createVersionedModule } from "./create-versioned-module.ts";
-import type { Counted, CountInput, Fault } from "./fixtures/counting.ts";
+import { type Counted, type CountInput, type Fault, SLOW_MS } from "./fixtures/counting.ts";
 import type { VersionedModuleOptions } from "./options.ts";
 import type { ModuleEvents, RollbackReport, VersionedModule } from "./types.ts";
 
@@ -85,6 +85,19 @@ describe("versions side by side in threads of their own", () => {
     const { columns } = await logic.process({ amount: 1 }, { columns: { extra } });
     expect(columns.sum).toEqual(Float64Array.from(ENTITIES, (_, index) => index + 1));
     expect(extra).toHaveLength(100);
+  });
+});
+
+describe("the times of a version", () => {
+  it("are measured in its thread, and the slowest batch shows in the 99th percentile", async () => {
+    await open();
+    for (let batch = 0; batch < 9; batch += 1) await logic.process({ amount: 1 });
+    await logic.process({ amount: 1, fault: { version: "v1", kind: "slow" } });
+    const { avgProcessTimeMs, p99ProcessTimeMs, memoryUsageBytes } = logic.getVersionMetrics("v1");
+    expect(p99ProcessTimeMs).toBeGreaterThanOrEqual(SLOW_MS);
+    expect(avgProcessTimeMs).toBeGreaterThanOrEqual(SLOW_MS / 10);
+    expect(avgProcessTimeMs).toBeLessThan(p99ProcessTimeMs);
+    expect(memoryUsageBytes).toBeGreaterThan(2 ** 20);
   });
 });
 
