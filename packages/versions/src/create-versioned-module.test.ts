@@ -631,6 +631,22 @@ describe("a version that fails", () => {
     expect(said()).toEqual([]);
   });
 
+  it("says so anew ten seconds after a change of the flag, because an attempt that began with it counts no value of before", async () => {
+    const flags = createTestFlags({ logic: { variants: { v1: "v1", v2: "v2" }, fallthrough: { v1: 100, v2: 0 } } });
+    const { logic, done, pass } = await populated({ flags, flag: "logic", versions: { v1: "v1", v2: "v2" } });
+    await done(logic.settled());
+    await pass(60_000);
+    const before = flags.reported.length;
+    flags.set("logic", { variants: { v1: "v1", v2: "v2" }, fallthrough: { v1: 90, v2: 10 } });
+    await pass(9_000);
+    expect(flags.reported.slice(before)).toEqual([]);
+    await pass(2_000);
+    expect(flags.reported.slice(before)).toEqual([
+      { metric: "failures_logic_v1", value: 0 },
+      { metric: "failures_logic_v2", value: 0 },
+    ]);
+  });
+
   it("counts as broken too where it was started again by itself, or could not be loaded", async () => {
     const flags = createTestFlags({ logic: { variants: { v1: "v1", v2: "v2" }, fallthrough: "v1" } });
     const { logic, done } = await populated({ flags, flag: "logic", versions: { v1: "v1", v2: "badStart" } }, ["v1"]);

@@ -9,17 +9,22 @@ import type { Clock } from "./ports.ts";
  * The outcomes alone do not show a break where a version has a few entities, or all of them: among thousands of good batches
  * it is no rate. And the server knows one value of a gauge, that of the process that was heard last. So whoever has nothing to
  * say speaks up once, for without a value the rollout waits, and then hardly ever; whoever has broken says so with every batch
- * of telemetry until its version is mended. What all others say in between hides it for a moment and not for good.
+ * of telemetry until its version is mended. What all others say in between hides it for a moment and not for good. After a change of
+ * the flag all speak once more: a rollout begins with one, and listens to nothing that was said before it.
  */
 export interface FailureGauges {
   /** Somebody has loaded it again: what broke before counts no more. */
   mended(version: string): void;
+  /** The flag is another one: perhaps an attempt has begun, and of before it no value counts. */
+  flagChanged(): void;
   /** To be called from time to time. */
   repeat(): void;
 }
 
 /** How often a process repeats that nothing is wrong. A plan allows such values twice this age. */
 const REPEATED_AFTER_MS = 3_600_000;
+/** Values are dated by the beginning of their interval of ten seconds: one from the next interval is surely of after the change. */
+const REPEATED_AFTER_CHANGE_MS = 10_000;
 /** Of the contracts: letters in lower case, digits and underscores. */
 const METRIC_CHARACTERS = 64;
 
@@ -27,10 +32,10 @@ export function createFailureGauges(
   { flag, versions }: Pick<ResolvedOptions, "flag" | "versions">,
   { clock, listeners }: { readonly clock: Clock; readonly listeners: Listeners },
 ): FailureGauges {
-  if (flag === null) return { mended() {}, repeat() {} };
+  if (flag === null) return { mended() {}, flagChanged() {}, repeat() {} };
   const { flags, key } = flag;
   const counts = new Map([...versions.keys()].map((version) => [version, 0]));
-  let toldAt = clock.monotonic();
+  let dueAt = clock.monotonic() + REPEATED_AFTER_MS;
   const tell = (version: string, count: number): void => {
     counts.set(version, count);
     flags.gauge(failureMetric(key, version), count);
@@ -49,10 +54,13 @@ export function createFailureGauges(
       tell(version, 0);
       send();
     },
+    flagChanged() {
+      dueAt = Math.min(dueAt, clock.monotonic() + REPEATED_AFTER_CHANGE_MS);
+    },
     repeat() {
       const now = clock.monotonic();
-      if (now - toldAt >= REPEATED_AFTER_MS) {
-        toldAt = now;
+      if (now >= dueAt) {
+        dueAt = now + REPEATED_AFTER_MS;
         return tellAll();
       }
       for (const [version, count] of counts) if (count > 0) tell(version, count);

@@ -338,6 +338,7 @@ export class ModuleRunner {
     // What this module asked for itself does not undo what it has done in the meantime.
     if (this.changesUnderWay === 0) this.routes.clearRedirects();
     this.relocation.followSplit();
+    this.failures.flagChanged();
   }
 
   /** Nobody knows them any more, and whoever has to make up for them is told to move. */
