@@ -48,7 +48,8 @@ describe("a version that breaks in one of several processes is rolled back by th
     expect(failure).toMatchObject({ version: "v2", code: "process_threw" });
     const decision = await rollout.rolledBack();
     expect(decision).toMatchObject({ by: "controller", verdict: "fail" });
-    expect(decision.because).toContain("error_rate: worse than the control");
+    // Which of them comes first depends on how many good batches there were before, on a slow machine a few.
+    expect(decision.because).toMatch(/error_rate: worse than the control|is failing grossly|breakers are open in/);
     expect(Date.parse(decision.at) - failure.at).toBeLessThanOrEqual(BY_OUTCOMES_MS);
     await expectEverybodyBack(services, { revision: decision.revision, entityCount: 50 });
     expect(await rollout.standing()).toEqual(LATCHED);
