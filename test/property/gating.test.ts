@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ErrorSetting } from "../bench/gating-report/error-traffic.ts";
-import { runErrors, runProof } from "../bench/gating-report/experiments.ts";
+import { LOSSES, runErrors, runLoss, runProof } from "../bench/gating-report/experiments.ts";
 import { METHODS } from "../bench/gating-report/methods.ts";
 
 /*
@@ -46,5 +46,14 @@ describe(`GA-41 an hour of realistic traffic, ${RUNS} times, seed ${SEED}`, () =
     // 2.7 %, and 5.8 % if the margin multiplied the estimated dispersion alone: twice the runs to tell them apart.
     expect(shareOf((seed) => runProof({ ...setting, margin: 6 }, seed)[0], 2 * RUNS)).toBeLessThanOrEqual(0.05);
     expect(shareOf((seed) => runProof({ ...setting, regression: 1, margin: 6 }, seed)[0])).toBeGreaterThanOrEqual(0.7);
+  });
+});
+
+describe(`GA-21 an hour of which 15 % of the canary's telemetry is lost, seed ${SEED}`, () => {
+  it("raises an alarm if there are many users, and none for the same hour with nothing lost", () => {
+    const setting = { requestsPerSecond: 1000, requestsPerUserAndHour: 72, shareRate: 0.25, lostRate: 0.15 };
+    const hours = Array.from({ length: 5 }, (_, index) => runLoss(setting, `${SEED}/${index}`));
+    const alarms = LOSSES.map((_, loss) => hours.filter((seconds) => typeof seconds[loss] === "number").length);
+    expect(alarms).toEqual([0, 5]);
   });
 });

@@ -1,4 +1,4 @@
-import { type RolloutEnd, runErrors, runLatency, runProof, runRollout, runSchedule } from "./experiments.ts";
+import { type RolloutEnd, runErrors, runLatency, runLoss, runProof, runRollout, runSchedule } from "./experiments.ts";
 import type { Experiment } from "./settings.ts";
 
 /** Some runs of one column: which ones says their seeds. */
@@ -23,6 +23,8 @@ export function perform({ column, experiment, seeds }: Work): Outcome {
       return { column, seconds: seeds.map((seed) => runProof(experiment.setting, seed)) };
     case "latency":
       return { column, seconds: seeds.map((seed) => runLatency(experiment.setting, seed)) };
+    case "loss":
+      return { column, seconds: seeds.map((seed) => runLoss(experiment.setting, seed)) };
     case "rollout":
       return { column, ends: seeds.map((seed) => [runRollout(experiment.setting, seed)]) };
     case "schedule":

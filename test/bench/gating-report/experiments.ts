@@ -2,6 +2,7 @@ import { rolloutPlan } from "@bunting/contracts";
 import {
   AttemptStatistics,
   ControlHistory,
+  type Judgement,
   judgeStatistics,
   LatencyComparison,
   NON_INFERIOR,
@@ -9,6 +10,7 @@ import {
   shiftBinCount,
 } from "@bunting/gating";
 import { createErrorTraffic, type ErrorInterval, type ErrorSetting, INTERVALS_PER_HOUR } from "./error-traffic.ts";
+import { createExposureTraffic, type ExposureSetting } from "./exposure-traffic.ts";
 import { METHODS, type Watcher } from "./methods.ts";
 import { Random } from "./random.ts";
 import { createRequestTraffic, type RequestSetting } from "./request-traffic.ts";
@@ -97,6 +99,8 @@ export type RolloutEnd = readonly [
   end: "rolled_back" | "completed" | "undecided",
   seconds: number,
   excessErrors: number,
+  /** Until the first alarm that traffic is not split as configured; null: none, or nobody who would raise one. */
+  mismatchSeconds: number | null,
 ];
 
 /** A whole rollout under the default plan, looked at every ten seconds, promoted as its evidence allows. */
@@ -107,6 +111,7 @@ export function runRollout(setting: RequestSetting, seed: string): RolloutEnd {
   let stage = 0;
   let stageStartedAt = 0;
   let excessErrors = 0;
+  let mismatchSeconds: number | null = null;
   for (let index = 0; index < setting.intervalCount; index += 1) {
     const interval = traffic(index, stage, (PLAN.stages[stage]?.percent ?? 0) / 100);
     statistics.add(interval);
@@ -115,15 +120,46 @@ export function runRollout(setting: RequestSetting, seed: string): RolloutEnd {
     }
     const now = (index + 2) * 10_000;
     const inputs = { plan: PLAN, stage, stageStartedAt, samples: new Map(), breakers, failingSince: new Map(), now };
-    const { verdict } = judgeStatistics(statistics, { ...inputs, intervals: [interval] });
+    const judgement = judgeStatistics(statistics, { ...inputs, intervals: [interval] });
+    const { verdict } = judgement;
     const seconds = (index + 1) * 10;
-    if (verdict === "fail") return ["rolled_back", seconds, excessErrors];
+    if (isMismatch(judgement)) mismatchSeconds ??= seconds;
+    if (verdict === "fail") return ["rolled_back", seconds, excessErrors, mismatchSeconds];
     if (verdict !== "pass") continue;
     stage += 1;
     stageStartedAt = now;
-    if (stage === PLAN.stages.length - 1) return ["completed", seconds, excessErrors];
+    if (stage === PLAN.stages.length - 1) return ["completed", seconds, excessErrors, mismatchSeconds];
   }
-  return ["undecided", setting.intervalCount * 10, excessErrors];
+  return ["undecided", setting.intervalCount * 10, excessErrors, mismatchSeconds];
+}
+
+const isMismatch = ({ findings }: Judgement): boolean =>
+  findings.some(({ cause }) => cause === "sample_ratio_mismatch");
+
+export const LOSSES = ["nothing lost", "15 % of the canary's lost"] as const;
+
+/** Seconds until the alarm about the split at one share, with everything heard of and with a part lost, as in {@link LOSSES}. */
+export function runLoss(setting: ExposureSetting, seed: string): (number | null)[] {
+  const traffic = createExposureTraffic(setting, new Random(seed));
+  const plan = rolloutPlan.parse({
+    canary: "on",
+    control: "off",
+    stages: [setting.shareRate * 100, 100].map((percent) => ({ percent })),
+    guardrails: [{ metric: "error_rate", worseThanControl: true }],
+  });
+  const statistics = LOSSES.map(() => new AttemptStatistics(plan));
+  const fired: (number | null)[] = LOSSES.map(() => null);
+  for (let index = 0; index < INTERVALS_PER_HOUR && fired.includes(null); index += 1) {
+    const { whole, lossy } = traffic(index);
+    for (const [loss, interval] of [whole, lossy].entries()) {
+      const kept = statistics[loss];
+      kept?.add(interval);
+      // GA-21. A whole look would say the same of the split, and takes most of its time for the guardrails.
+      const evidence = kept?.enter(0).sampleRatio.logEvidence() ?? 0;
+      if (evidence >= Math.log(1000)) fired[loss] ??= (index + 1) * 10;
+    }
+  }
+  return fired;
 }
 
 /** Methods that know errors only, on a schedule of fifteen minutes per stage, in the order of {@link METHODS}. */
@@ -155,9 +191,9 @@ export function runSchedule(setting: RequestSetting, seed: string): RolloutEnd[]
     };
     for (const [peer, watcher] of watchers.entries()) {
       if (ends[peer] === null && watcher.look(interval, index)) {
-        ends[peer] = ["rolled_back", (index + 1) * 10, excessErrors];
+        ends[peer] = ["rolled_back", (index + 1) * 10, excessErrors, null];
       }
     }
   }
-  return ends.map((end) => end ?? ["completed", 3600, excessErrors]);
+  return ends.map((end) => end ?? ["completed", 3600, excessErrors, null]);
 }

@@ -1,6 +1,6 @@
 import { dotChart, type Series } from "./chart.ts";
 import type { Outcome } from "./child.ts";
-import { LATENCY_METHODS, type RolloutEnd } from "./experiments.ts";
+import { LATENCY_METHODS, LOSSES, type RolloutEnd } from "./experiments.ts";
 import { METHODS } from "./methods.ts";
 import type { Column } from "./settings.ts";
 
@@ -117,6 +117,28 @@ ${rolloutTable(of("rollout"), of("schedule"))}
 
 Where the others roll back most rollouts without a regression, their times say nothing; a schedule promotes whatever it did not roll back. ${completionText(of("rollout"))}
 
+## Lost telemetry
+
+Of 15 % of the canary's requests nothing is heard, neither that they came nor what became of them: an instance that crashes before it
+reports. What is heard looks as healthy as before, so only the split of the traffic tells (GA-21); an alarm holds a rollout. An hour at
+one share with a look every ten seconds, users as in whole rollouts: share of hours with an alarm, and the median time of those. ${runsOf(of("loss"))}
+
+${table(
+  ["traffic and share", ...LOSSES],
+  of("loss").map((one) => [one.column.name, rate(firedRate(one, 0)), detection(one, 1)]),
+)}
+
+What can be found depends on how many users the canary has, and little on how long one waits: the same users come again, and whether
+those who got the canary happen to be busy does not average out. At 1 % of 100 requests/s they are some 50, and their traffic is
+ordinarily a fifth off its share. At 25 % a loss of 15 % is some three standard deviations of that chance; an alarm that is looked
+for all the time and must hardly ever be false asks for more than four. Whole rollouts without a regression, at any stage:
+
+${lossyRolloutTable(of("loss-rollout"), of("rollout"))}
+
+None of the other methods has such a test. They compare rates, or one rate with a limit, and a rate stays the same when requests are
+missing at random: to them a loss is less traffic. Experiment platforms do test the split, as a check of an experiment's health beside
+its results (Statsig with a chi-squared test of distinct users).
+
 ## Promotion
 
 Non-inferiority at a false promotion budget of .05 within an hour: how often a canary *at* the margin is wrongly proven harmless,
@@ -131,7 +153,8 @@ ${proofTable(of("proof"))}
 - An hour at 1 % of 100 requests/s is 3,600 canary requests: with clustered errors a doubling is found there in a minority of runs. Begin at
   5 %, or wait.
 - Conversions at 1 %: a canary that converts less is held there rather than rolled back; the evidence for a rollback comes with more traffic.
-- A failure that leaves no outcome is seen by the sample-ratio test only, and late.
+- A failure that leaves no outcome is seen by the sample-ratio test only: late where there are few users, or never. A loss alike in both
+  arms is never seen.
 `,
   };
 }
@@ -237,13 +260,36 @@ function rolloutTable(ours: readonly Measured[], schedule: readonly Measured[]):
 }
 
 function completionText(ours: readonly Measured[]): string {
-  const ends = (ours.find(({ column }) => column.name === "no regression")?.outcome.ends ?? []).flat();
-  const completed = ends.filter(([end]) => end === "completed");
-  const time = median(completed.map(([, seconds]) => seconds));
-  return `Without a regression Bunting brings ${percent(completed.length / ends.length)} to 100 % within ${ROLLOUT_HOURS} h, in a median of ${time.toLocaleString("en")} s.`;
+  const [usual, busy] = ["no regression", "no regression, 1,000 rps"].map((name) => {
+    const ends = (ours.find(({ column }) => column.name === name)?.outcome.ends ?? []).flat();
+    const completed = ends.filter(([end]) => end === "completed");
+    const seconds = median(completed.map(([, time]) => time));
+    return { share: percent(completed.length / ends.length), time: `${seconds.toLocaleString("en")} s` };
+  });
+  return `Without a regression Bunting brings ${usual?.share} to 100 % within ${ROLLOUT_HOURS} h, in a median of ${usual?.time}; at 1,000 requests/s ${busy?.share}, in ${busy?.time}, most of it at 1 and 5 %, where a proof on conversions takes long: errors alone would be proven within minutes.`;
 }
 
 const ROLLOUT_HOURS = 2.5;
+
+/** Rollouts of which a part is not heard, beside those of the same name of which everything is. */
+function lossyRolloutTable(lossy: readonly Measured[], whole: readonly Measured[]): string {
+  const endsIn = (of: Measured | undefined): RolloutEnd[] => (of?.outcome.ends ?? []).flat();
+  return table(
+    ["rollout", ...LOSSES, "reached 100 % all the same"],
+    lossy.map((one) => {
+      const ends = endsIn(one);
+      const completed = ends.filter(([end]) => end === "completed").length;
+      const unharmed = endsIn(whole.find(({ column }) => column.name === one.column.name));
+      return [one.column.name, alarmText(unharmed), alarmText(ends), percent(completed / ends.length)];
+    }),
+  );
+}
+
+function alarmText(ends: readonly RolloutEnd[]): string {
+  const alarms = ends.flatMap(([, , , mismatchSeconds]) => mismatchSeconds ?? []);
+  const share = percent(alarms.length / ends.length);
+  return alarms.length === 0 ? `0 % of ${ends.length}` : `${share} of ${ends.length}, ${median(alarms)} s`;
+}
 
 function proofTable(columns: readonly Measured[]): string {
   const names = [...new Set(columns.map(({ column }) => column.name.replace(/ (equal|at the margin)$/, "")))];
@@ -302,7 +348,7 @@ function rolloutTimes(ours: readonly Measured[], schedule: readonly Measured[]):
   return dotChart({
     title: "Whole rollouts that were rolled back",
     subtitle:
-      "Share of rollouts, logarithmic. The first two rows have no regression: left is right there, and wrong below.",
+      "Share of rollouts, logarithmic. The first three rows have no regression: left is right there, and wrong below.",
     categories: ours.map(({ column }) => column.name),
     series: [
       ...peers.map((name, peer): Series => {

@@ -20,6 +20,8 @@ export interface RequestSetting {
   /** Share of requests in the slow mode; the control's is .005. */
   readonly slowModeRate: number;
   readonly conversionFactor: number;
+  /** Share of the canary's requests of which nothing is heard: neither that they came nor what became of them. */
+  readonly lostRate: number;
   readonly regressionFrom: number;
 }
 
@@ -29,6 +31,7 @@ export const NO_REGRESSION: Omit<RequestSetting, "requestsPerSecond" | "interval
   latencyFactor: 1,
   slowModeRate: 0.005,
   conversionFactor: 1,
+  lostRate: 0,
   regressionFrom: 0,
 };
 
@@ -40,7 +43,9 @@ const SIGMA_BETWEEN = 0.22;
 const CONTROL_SLOW_MODE_RATE = 0.005;
 const SLOW_MODE_FACTOR = 6;
 const BURST = 3;
-const PICK_TABLE = 1 << 16;
+const LEAST_PICKS = 1 << 16;
+/** With fewer, many of a busy service's users would get none. */
+const PICKS_PER_USER = 6;
 const NORMAL_TABLE = 1 << 12;
 
 /** Draws one interval at a share that may change from one to the next: users keep their place, so a rising share adds users. */
@@ -68,9 +73,10 @@ export function createRequestTraffic(
     const rise = setting.rising ? 1 + 2 * Math.min(1, index / INTERVALS_PER_HOUR) : 1;
     const regressed = index >= setting.regressionFrom;
     for (let request = 0; request < requestCount; request += 1) {
-      const user = users.pick[random.below(PICK_TABLE)] ?? 0;
+      const user = users.pick[random.below(users.pick.length)] ?? 0;
       const isCanary = (users.place[user] ?? 0) < shareRate;
       const harmed = isCanary && regressed;
+      if (harmed && setting.lostRate > 0 && random.uniform() < setting.lostRate) continue;
       const arm = isCanary ? canary : control;
       const group = users.group[user] ?? 0;
       if (seen[user] !== index) {
@@ -124,7 +130,7 @@ export function createRequestTraffic(
   };
 }
 
-interface Users {
+export interface Users {
   readonly pick: Int32Array;
   /** In [0, 1): who gets the canary at a share above it. */
   readonly place: Float64Array;
@@ -134,9 +140,10 @@ interface Users {
   readonly speed: Float64Array;
 }
 
-function createUsers(userCount: number, random: Random): Users {
+export function createUsers(userCount: number, random: Random): Users {
+  const pickCount = Math.max(LEAST_PICKS, PICKS_PER_USER * userCount);
   const users = {
-    pick: new Int32Array(PICK_TABLE),
+    pick: new Int32Array(pickCount),
     place: new Float64Array(userCount),
     group: new Uint8Array(userCount),
     unlucky: new Float64Array(userCount),
@@ -156,8 +163,8 @@ function createUsers(userCount: number, random: Random): Users {
   }
   // A table of users in proportion to how busy they are, so that drawing one takes one number.
   let user = 0;
-  for (let slot = 0; slot < PICK_TABLE; slot += 1) {
-    while (user < userCount - 1 && (cumulative[user] ?? 0) < ((slot + 0.5) / PICK_TABLE) * activity) user += 1;
+  for (let slot = 0; slot < pickCount; slot += 1) {
+    while (user < userCount - 1 && (cumulative[user] ?? 0) < ((slot + 0.5) / pickCount) * activity) user += 1;
     users.pick[slot] = user;
   }
   return users;
@@ -176,7 +183,7 @@ function latencyDrift(random: Random, intervalCount: number): Float64Array {
   return drift;
 }
 
-const emptyArm = () => ({
+export const emptyArm = () => ({
   exposureCount: 0,
   unitCount: 0,
   outcomeCount: 0,
@@ -194,7 +201,11 @@ const emptyArm = () => ({
   ladder: new Float64Array(GROUPS * LATENCY_LADDER_MS.length),
 });
 
-function finished({ conversionCount, groupConversions, ...arm }: ReturnType<typeof emptyArm>): ArmEvidence | null {
+export function finished({
+  conversionCount,
+  groupConversions,
+  ...arm
+}: ReturnType<typeof emptyArm>): ArmEvidence | null {
   if (arm.exposureCount === 0) return null;
   const conversion = {
     eventCount: conversionCount,
@@ -206,6 +217,6 @@ function finished({ conversionCount, groupConversions, ...arm }: ReturnType<type
   return { ...arm, metrics: new Map([["conversion", conversion]]) };
 }
 
-function bump(counts: Float64Array, index: number, by = 1): void {
+export function bump(counts: Float64Array, index: number, by = 1): void {
   counts[index] = (counts[index] ?? 0) + by;
 }

@@ -1,5 +1,6 @@
 import type { ErrorSetting, TrafficModel } from "./error-traffic.ts";
 import type { LatencySetting } from "./experiments.ts";
+import type { ExposureSetting } from "./exposure-traffic.ts";
 import { NO_REGRESSION, type RequestSetting } from "./request-traffic.ts";
 
 /*
@@ -10,6 +11,7 @@ export type Experiment =
   | { readonly kind: "errors"; readonly setting: ErrorSetting }
   | { readonly kind: "proof"; readonly setting: ErrorSetting & { readonly margin: number } }
   | { readonly kind: "latency"; readonly setting: LatencySetting }
+  | { readonly kind: "loss"; readonly setting: ExposureSetting }
   | { readonly kind: "rollout" | "schedule"; readonly setting: RequestSetting };
 
 export interface Column {
@@ -23,7 +25,9 @@ export interface Column {
     | "latency-aa"
     | "latency"
     | "rollout"
-    | "schedule";
+    | "schedule"
+    | "loss"
+    | "loss-rollout";
   readonly name: string;
   readonly experiment: Experiment;
   /** Share of the runs that were asked for. */
@@ -75,7 +79,9 @@ const ROLLOUTS: readonly {
 }[] = [
   { name: "no regression", changes: {}, share: 0.1 },
   { name: "no regression, base rate triples", changes: { rising: true }, share: 0.03 },
+  { name: "no regression, 1,000 rps", changes: { requestsPerSecond: 1000 }, share: 0.03 },
   { name: "errors x2", changes: { errorFactor: 2 }, share: 0.03 },
+  { name: "errors x2, 1,000 rps", changes: { errorFactor: 2, requestsPerSecond: 1000 }, share: 0.02 },
   { name: "errors x4", changes: { errorFactor: 4 }, share: 0.03 },
   { name: "errors x10", changes: { errorFactor: 10 }, share: 0.03 },
   { name: "errors x3 from minute 25", changes: { errorFactor: 3, regressionFrom: 150 }, share: 0.03 },
@@ -84,6 +90,14 @@ const ROLLOUTS: readonly {
 const OURS_ONLY: typeof ROLLOUTS = [
   { name: "latency +50 %", changes: { latencyFactor: 1.5 }, share: 0.03 },
   { name: "conversion x.7", changes: { conversionFactor: 0.7 }, share: 0.02 },
+];
+
+const LOST_RATE = 0.15;
+
+/** Named as those of {@link ROLLOUTS} that they are compared with. */
+const LOSSY_ROLLOUTS: typeof ROLLOUTS = [
+  { name: "no regression", changes: { lostRate: LOST_RATE }, share: 0.05 },
+  { name: "no regression, 1,000 rps", changes: { lostRate: LOST_RATE, requestsPerSecond: 1000 }, share: 0.01 },
 ];
 
 const MARGINS = [
@@ -208,6 +222,26 @@ export const COLUMNS: readonly Column[] = [
     table: "schedule" as const,
     name,
     experiment: { kind: "schedule" as const, setting: rollout({ ...changes, intervalCount: 360 }) },
+    share,
+  })),
+  ...[
+    { requestsPerSecond: 100, share: 0.25 },
+    { requestsPerSecond: 1000, share: 0.05 },
+  ].flatMap(({ requestsPerSecond, share }) =>
+    SHARES.map((shareRate) => ({
+      table: "loss" as const,
+      name: `${requestsPerSecond.toLocaleString("en")} rps ${percent(shareRate)}`,
+      experiment: {
+        kind: "loss" as const,
+        setting: { requestsPerSecond, requestsPerUserAndHour: 72, shareRate, lostRate: LOST_RATE },
+      },
+      share,
+    })),
+  ),
+  ...LOSSY_ROLLOUTS.map(({ name, changes, share }) => ({
+    table: "loss-rollout" as const,
+    name,
+    experiment: { kind: "rollout" as const, setting: rollout(changes) },
     share,
   })),
 ];
