@@ -64,3 +64,24 @@ describe("killing what is killed already", () => {
     expect(err()).toContain("flag_killed");
   });
 });
+
+describe("restoring", () => {
+  it("says where to look at who gets what, and that a rollout does not go on by itself", async () => {
+    const { world, out } = createTestWorld({
+      env: { BUNTING_TOKEN: TOKEN },
+      fetch: () =>
+        Promise.resolve(
+          Response.json({
+            environment: "production",
+            flags: ["redis-readthrough"],
+            position: { epoch: "e", revision: 319 },
+            receipt: null,
+          }),
+        ),
+    });
+    expect(await run(["restore", "redis-readthrough", "--reason", "fixed"], world)).toBe(0);
+    expect(out()).toContain("Restored redis-readthrough in production, revision 319.");
+    expect(out()).toContain("bunting flag show redis-readthrough --env production");
+    expect(out()).toContain("A rollout that the kill ended stays ended.");
+  });
+});

@@ -52,6 +52,9 @@ export function addKillCommands(program: Command, action: Action): void {
           path: (environment) => paths.restore(environment, flag),
           body: {},
           headline: ({ flags }) => `Restored ${flags.join(", ")}`,
+          // A canary has its share again, and nothing looks after it: the kill has ended the rollout.
+          footnote: ({ environment }) =>
+            `Who gets what now: bunting flag show ${flag} --env ${environment}. A rollout that the kill ended stays ended.`,
         }),
       ),
     );
