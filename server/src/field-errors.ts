@@ -14,6 +14,11 @@ export const TO_FIRST_FLAW: z.core.ParseContext<z.core.$ZodIssue> & Pick<z.core.
   abortEarly: true,
 };
 
+/** How to read what came as this text. Small ones are read the plain way, which is six times as fast where nothing is wrong. */
+export function readingOf(text: string): typeof TO_FIRST_FLAW | undefined {
+  return text.length > LARGE_CHARACTERS ? TO_FIRST_FLAW : undefined;
+}
+
 /**
  * Reads a JSON document. Of a small one all flaws are named, of a large one the first: a body can hold hundreds of thousands, and
  * collecting them would hold everybody else up for seconds, or overflow the stack.
