@@ -5,8 +5,8 @@ import { type Decision, UNDECIDED } from "./decision.ts";
 import { type Attribute, bucketingKey, type Subject, targetingKey } from "./subject.ts";
 
 /**
- * An allocation ready to be looked up, with everything that the look-up needs beside it. What every evaluation reads is in
- * plain arrays of small integers: an element of a typed array is some loads further away.
+ * An allocation ready to be looked up, with everything that the look-up needs beside it. What a split in two reads is numbers
+ * of its own, and of more ranges plain arrays of small integers: an element of a typed array is some loads further away.
  */
 export interface CompiledSplit {
   readonly bucketBy: readonly Attribute[];
