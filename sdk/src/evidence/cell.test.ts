@@ -74,10 +74,10 @@ describe("TE-33 a unit counts once per interval and metric, over all batches of 
     }
   });
 
-  it("counts units beyond 4,096 without a look, and says of how many", () => {
+  it("counts units beyond 8,192 without a look, and says of how many", () => {
     const cell = emptyCell();
-    for (let serial = 1; serial <= 5_000; serial += 1) cell.expose(inGroup(serial % 32, serial));
-    expect(cell.take()).toMatchObject({ unitCount: 5_000, uncheckedCount: 904 });
+    for (let serial = 1; serial <= 9_000; serial += 1) cell.expose(inGroup(serial % 32, serial));
+    expect(cell.take()).toMatchObject({ unitCount: 9_000, uncheckedCount: 808 });
   });
 });
 

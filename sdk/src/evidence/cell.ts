@@ -54,7 +54,7 @@ export class CellCounters {
   /** A decision that serves the variant by the rollout's scope. */
   expose(unit: number): void {
     this.exposures += 1;
-    this.countUnit(unit);
+    if (this.units === null || !this.units.isAtHome(unit)) this.countUnit(unit);
   }
 
   /** How an exposure of this interval ended. */

@@ -169,9 +169,10 @@ export class Scope {
     const arm = this.arms[index];
     if (arm === null || arm === undefined) return index;
     const unit = this.lastUnit();
-    const cell = arm.expose(unit);
-    const { currentRequest } = this.keeper;
-    if (currentRequest !== null) currentRequest()?.note(arm, cell, unit);
+    // Spelled out, as `arm.expose` would be a call: what the compiler takes into an evaluation is limited.
+    const cell = arm.cell ?? this.keeper.openCell(arm);
+    cell.expose(unit);
+    if (this.keeper.currentRequest !== null) this.note(arm, cell, unit);
     return index;
   }
 
@@ -214,9 +215,13 @@ export class Scope {
     const index = variantIndexOf(decision);
     if (index !== this.canaryIndex) return index;
     if (causeOf(decision) !== this.cause || !this.breaker.admit()) return this.controlIndex;
-    const { currentRequest } = this.keeper;
-    if (currentRequest !== null) currentRequest()?.note(this.rollout.canary, null, this.lastUnit());
+    this.note(this.rollout.canary, null, this.lastUnit());
     return index;
+  }
+
+  /** Tells the request under way, if there is one. */
+  private note(arm: Arm, cell: CellCounters | null, unit: number): void {
+    this.keeper.currentRequest?.()?.note(arm, cell, unit);
   }
 
   private lastUnit(): number {

@@ -13,11 +13,21 @@ describe("TE-33 units are told apart", () => {
         for (const unit of [...units, ...units]) {
           const stored = unit === 0 ? 1 : unit;
           expect(set.has(unit)).toBe(model.has(stored));
+          if (set.isAtHome(unit)) expect(model.has(stored)).toBe(true);
           expect(set.add(unit)).toBe(model.has(stored) ? SEEN : FIRST);
           model.add(stored);
         }
       }),
     );
+  });
+
+  it("at their first place, nearly all of them, and a unit that was never added is nowhere", () => {
+    const set = new UnitSet();
+    expect([0, 1, 32, -1].filter((each) => set.isAtHome(each))).toEqual([]);
+    const units = Array.from({ length: 4_000 }, (_, index) => unit(index));
+    for (const each of units) set.add(each);
+    expect(units.filter((each) => set.isAtHome(each)).length).toBeGreaterThan(3_000);
+    expect(units.filter((each) => set.isAtHome(each ^ 16)).length).toBe(0);
   });
 
   it("even if all of them fall on one place", () => {
@@ -27,7 +37,7 @@ describe("TE-33 units are told apart", () => {
     expect(alike.every((each) => set.has(each))).toBe(true);
   });
 
-  it("up to 4,096, then those unknown count without a look, and those known are still known", () => {
+  it("up to 8,192, then those unknown count without a look, and those known are still known", () => {
     const set = new UnitSet();
     for (let index = 0; index < UNIT_LIMIT; index += 1) expect(set.add(unit(index))).toBe(FIRST);
     expect(set.add(unit(UNIT_LIMIT))).toBe(UNCHECKED);

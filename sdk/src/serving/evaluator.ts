@@ -30,9 +30,11 @@ export function createEvaluator<Who>(serving: Serving, identify: ((user: Who) =>
   let lastKey = "";
   let lastTable: ServingTable | null = null;
   let lastServed: ServedFlag | undefined;
-  const lookUp = (key: string): ServedFlag | undefined => {
+  const lookUp = (key: string): ServedFlag | undefined =>
+    key === lastKey && serving.table === lastTable ? lastServed : find(key);
+  /** Apart from {@link lookUp}, which is compiled into the caller: what is seldom run would take room there. */
+  const find = (key: string): ServedFlag | undefined => {
     const { table } = serving;
-    if (key === lastKey && table === lastTable) return lastServed;
     lastKey = key;
     lastTable = table;
     lastServed = table.flags.get(key);
@@ -41,8 +43,12 @@ export function createEvaluator<Who>(serving: Serving, identify: ((user: Who) =>
   /** Decides and counts: which variant is served. */
   const serveTo = (served: ServedFlag, user: Who | undefined): number => {
     const subject = subjectOf(user);
-    if (!served.isPlain) return serve(served, decide(served, subject));
-    const index = variantIndexOf(served.flag.decide(subject));
+    const { flag, scope } = served;
+    // Three ways that end in one count, and no helper between: a call here is two nanoseconds of seventy.
+    let index: number;
+    if (served.isPlain) index = variantIndexOf(flag.decide(subject));
+    else if (scope !== null) index = scope.serve(flag.decide(subject));
+    else index = variantIndexOf(served.forced);
     count(served, index);
     return index;
   };
