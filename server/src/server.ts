@@ -148,7 +148,7 @@ export function createServer(deps: ServerDeps): Server {
     database: path.join(dataDir, "bunting.db"),
     diskSpace: () => diskSpace(dataDir),
   });
-  const slice = { ledger, clock, telemetry, evidence, delivery: hub, evaluator: createEvaluator(ledger) };
+  const slice = { ledger, clock, scheduler, telemetry, evidence, delivery: hub, evaluator: createEvaluator(ledger) };
   environmentRoutes(app, slice);
   flagRoutes(app, slice);
   configurationRoutes(app, slice);
@@ -161,7 +161,7 @@ export function createServer(deps: ServerDeps): Server {
   segmentRoutes(app, slice);
   tokenRoutes(app, slice);
   webhookRoutes(app, slice);
-  auditRoutes(app, { ...slice, scheduler });
+  auditRoutes(app, slice);
   exportRoutes(app, slice);
   backupRoutes(app, { backups });
   sdkRoutes(app, slice);
@@ -172,7 +172,7 @@ export function createServer(deps: ServerDeps): Server {
   const http = createListener(app, () => newRequestId(random));
   hub.attach(http);
   const live = () => liveRollouts(ledger.state.rollouts).map(({ rollout }) => rollout);
-  observeRollouts(registry, { live, telemetry, clock });
+  observeRollouts(registry, { live, telemetry, clock, scheduler });
   observeGuardrails(registry, () => liveRollouts(ledger.state.rollouts).map(viewOf));
   const sampler = startSampler({ ...deps, live, telemetry, prometheus: prometheusOf(config, scheduler) });
   const controller = startController({ ledger, evidence, clock, scheduler, logger, registry });

@@ -1,14 +1,12 @@
 import type { Rollout } from "@bunting/contracts";
 import { type AttemptStatistics, intervalsOf, isAfter, isComplete, type Place, StatisticsTrail } from "@bunting/gating";
 import { armsOf, type EvidencePlace, type EvidenceRow, type EvidenceSource } from "../evidence/evidence.ts";
+import { ROWS_AT_ONCE } from "../evidence/in-pages.ts";
 
 /** `more`: call again, after others had their turn. `unreadable`: evidence cannot be read at the moment. */
 export type Progress = "done" | "more" | "unreadable";
 
 type Evidence = Pick<EvidenceSource, "cells" | "page">;
-
-/** Read and added up in one turn: four intervals of two arms, latencies included, take a few milliseconds. */
-const ROWS_AT_ONCE = 8;
 
 /**
  * What was added up of one attempt's evidence. A cache and nothing else: made anew it gives the same, only later.

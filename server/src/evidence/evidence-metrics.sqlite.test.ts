@@ -12,7 +12,12 @@ beforeEach(() => {
   rig = createEvidenceRig(createFakeTime(NOON));
   live = [...rig.rollouts.values()];
   registry = new Registry();
-  observeRollouts(registry, { live: () => live, telemetry: rig.telemetry, clock: rig.time.clock });
+  observeRollouts(registry, {
+    live: () => live,
+    telemetry: rig.telemetry,
+    clock: rig.time.clock,
+    scheduler: { soon: setImmediate },
+  });
 });
 afterEach(() => rig.dispose());
 

@@ -76,6 +76,8 @@ export interface EvidenceSource {
   recent(arms: AttemptArms): readonly EvidenceInterval[];
   /** The rows of `intervals`, as JSON: what a decision is made of and replayed from. Null as there. */
   cells(arms: AttemptArms, range: AvailabilityRange): readonly EvidenceRow[] | null;
+  /** How many rows of an attempt had become usable at `through`. Null as there. */
+  count(arms: AttemptArms, through: number): number | null;
   /** The same rows bit by bit, by interval, stage, variant and availability. Null as there. */
   page(arms: AttemptArms, range: EvidencePageRange): readonly EvidenceRow[] | null;
   /** The rows of `recent`. */

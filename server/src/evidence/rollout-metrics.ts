@@ -3,16 +3,19 @@ import { EVIDENCE_INTERVAL_MS } from "@bunting/contracts/literals";
 import { invalidField } from "../http/problem.ts";
 import type { Refusal } from "../ledger/command.ts";
 import { fromInstant, toInstant } from "../platform/instant.ts";
-import type { EvidenceStore } from "../telemetry/evidence-store.ts";
+import type { Scheduler } from "../ports.ts";
+import type { StoredEvidence } from "../telemetry/evidence-store.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { AttemptArms } from "./evidence.ts";
+import { inPages } from "./in-pages.ts";
 import {
   type CountWindow,
   LATENCY_ERROR_RATE,
-  measureVariants,
+  RateRatios,
   RESOLUTION_MS,
   type Resolution,
-  rateRatios,
   SPAN_MS,
+  VariantMeasures,
 } from "./series.ts";
 
 export interface SpanQuery {
@@ -66,20 +69,34 @@ export function chooseSpan(
   return { ok: true, span: { resolution: chosen, fromMs, toMs } };
 }
 
-/** Reads and measures one span of an attempt. */
-export function measureRollout(
-  store: Pick<EvidenceStore, "series" | "evidenceOfIntervals">,
+/** What measuring reads from, and whom it gives way to. */
+export interface MeasuringDeps {
+  readonly telemetry: Pick<Telemetry, "withEvidence">;
+  readonly scheduler: Pick<Scheduler, "soon">;
+}
+
+/** Reads and measures one span of an attempt. Null if it cannot be read at the moment. */
+export async function measureRollout(
+  deps: MeasuringDeps,
   arms: AttemptArms,
   { plan }: Pick<Rollout, "plan">,
   { resolution, fromMs, toMs }: Span,
-): RolloutMetrics {
+): Promise<RolloutMetrics | null> {
   const windowMs = RESOLUTION_MS[resolution];
+  const errorBudget = plan.falseAlarmBudget;
+  const variants = new VariantMeasures(windowMs);
+  const ratios = new RateRatios(arms, { fromMs, errorBudget });
   // The ratio rests on everything of the attempt: whole hours up to the one in which the span begins, then fine windows.
   const fineFromMs = Math.floor(fromMs / HOUR_MS) * HOUR_MS;
-  const fine = windowsOf(store, arms, windowMs, { fromMs: fineFromMs, toMs });
-  const coarse = windowsOf(store, arms, HOUR_MS, { fromMs: 0, toMs: fineFromMs });
-  const shown = fine.filter(({ startsAt }) => startsAt >= fromMs);
-  const errorBudget = plan.falseAlarmBudget;
+  for await (const windows of windowsOf(deps, arms, HOUR_MS, { fromMs: 0, toMs: fineFromMs })) {
+    if (windows === null) return null;
+    ratios.add(windows.startsAt, windows.same);
+  }
+  for await (const windows of windowsOf(deps, arms, windowMs, { fromMs: fineFromMs, toMs })) {
+    if (windows === null) return null;
+    ratios.add(windows.startsAt, windows.same);
+    if (windows.startsAt >= fromMs) variants.add(windows.startsAt, windows.same);
+  }
   return {
     rollout: arms.rollout,
     attempt: arms.attempt,
@@ -89,20 +106,67 @@ export function measureRollout(
     from: toInstant(fromMs),
     to: toInstant(toMs),
     latencyErrorRate: LATENCY_ERROR_RATE,
-    variants: measureVariants(shown, { windowMs, spanMs: toMs - fromMs }),
-    rateRatio: { errorBudget, points: rateRatios([...coarse, ...fine], arms, { fromMs, errorBudget }) },
+    variants: variants.result(toMs - fromMs),
+    rateRatio: { errorBudget, points: ratios.points },
   };
 }
 
-function windowsOf(
-  store: Pick<EvidenceStore, "series" | "evidenceOfIntervals">,
+/** What was counted of an attempt from `fromMs` to before `toMs`, window by window, in turns. Ends with null if it cannot be read. */
+export async function* windowsOf(
+  deps: MeasuringDeps,
   arms: AttemptArms,
   windowMs: number,
   { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
-): readonly CountWindow[] {
-  if (windowMs > EVIDENCE_INTERVAL_MS) return store.series(arms, windowMs, { after: fromMs - 1, through: toMs - 1 });
-  const intervals = { after: fromMs / EVIDENCE_INTERVAL_MS - 1, through: toMs / EVIDENCE_INTERVAL_MS - 1 };
-  return store
-    .evidenceOfIntervals(arms, intervals)
-    .map(({ interval, ...row }) => ({ ...row, startsAt: interval * EVIDENCE_INTERVAL_MS }));
+): AsyncGenerator<{ readonly startsAt: number; readonly same: readonly CountWindow[] } | null> {
+  let same: CountWindow[] = [];
+  for await (const page of windowMs === EVIDENCE_INTERVAL_MS
+    ? intervalPages(deps, arms, fromMs, toMs)
+    : seriesPages(deps, arms, windowMs, fromMs, toMs)) {
+    if (page === null) {
+      yield null;
+      return;
+    }
+    for (const window of page) {
+      const [first] = same;
+      if (first !== undefined && first.startsAt !== window.startsAt) {
+        yield { startsAt: first.startsAt, same };
+        same = [];
+      }
+      same.push(window);
+    }
+  }
+  const [first] = same;
+  if (first !== undefined) yield { startsAt: first.startsAt, same };
+}
+
+function seriesPages(
+  { telemetry, scheduler }: MeasuringDeps,
+  arms: AttemptArms,
+  windowMs: number,
+  fromMs: number,
+  toMs: number,
+): AsyncGenerator<readonly CountWindow[] | null> {
+  const begin = { startsAt: fromMs, variant: "" };
+  return inPages((last: CountWindow | null, limit) => {
+    const range = { after: last ?? begin, through: toMs - 1, limit };
+    return telemetry.withEvidence((store) => store.seriesPage(arms, windowMs, range));
+  }, scheduler);
+}
+
+async function* intervalPages(
+  { telemetry, scheduler }: MeasuringDeps,
+  arms: AttemptArms,
+  fromMs: number,
+  toMs: number,
+): AsyncGenerator<readonly CountWindow[] | null> {
+  const begin = { interval: fromMs / EVIDENCE_INTERVAL_MS, stage: -1, variant: "", availableAt: 0 };
+  const bounds = { through: Number.MAX_SAFE_INTEGER, lastInterval: toMs / EVIDENCE_INTERVAL_MS - 1 };
+  const pages = inPages(
+    (last: StoredEvidence | null, limit) =>
+      telemetry.withEvidence((store) => store.evidencePage(arms, { after: last ?? begin, ...bounds, limit })),
+    scheduler,
+  );
+  for await (const page of pages) {
+    yield page && page.map(({ interval, ...row }) => ({ ...row, startsAt: interval * EVIDENCE_INTERVAL_MS }));
+  }
 }

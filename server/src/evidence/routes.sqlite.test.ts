@@ -64,6 +64,7 @@ beforeEach(() => {
     },
     telemetry: rig.telemetry,
     clock: rig.time.clock,
+    scheduler: { soon: setImmediate },
   });
   app.finish();
   ask = async (path, body) => {
@@ -154,7 +155,11 @@ describe("TE-105 metrics of a rollout", () => {
     await rig.report({ evidence: [aCell()] });
     const windows = (windowMs: number) =>
       rig.telemetry.withEvidence((store) =>
-        store.series({ rollout: "r1", attempt: 1 }, windowMs, { after: -1, through: Infinity }),
+        store.seriesPage({ rollout: "r1", attempt: 1 }, windowMs, {
+          after: null,
+          through: Number.MAX_SAFE_INTEGER,
+          limit: 10,
+        }),
       )?.length;
     const later = async (hours: number) => {
       rig.time.jumpWallClock(hours * HOUR_MS);

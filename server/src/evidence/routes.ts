@@ -17,11 +17,12 @@ import { type Refused, type Router, refused } from "../http/route.ts";
 import type { Actor } from "../ledger/command.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { fromInstant, toInstant } from "../platform/instant.ts";
-import type { Clock } from "../ports.ts";
-import type { EvidencePlace } from "../telemetry/evidence-store.ts";
+import type { Clock, Scheduler } from "../ports.ts";
+import type { EvidencePlace, StoredEvidence } from "../telemetry/evidence-store.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { type AttemptArms, armsOf } from "./evidence.ts";
 import { EVIDENCE_ROW, GAUGE_VALUE, ROLLOUT_METRICS, UNKNOWN_NAMES } from "./examples.ts";
+import { inPages } from "./in-pages.ts";
 import { chooseSpan, measureRollout } from "./rollout-metrics.ts";
 
 const tag = "evidence";
@@ -32,9 +33,10 @@ export interface EvidenceSlice {
   readonly ledger: Pick<Ledger, "state">;
   readonly telemetry: Pick<Telemetry, "withEvidence" | "unknown">;
   readonly clock: Clock;
+  readonly scheduler: Pick<Scheduler, "soon">;
 }
 
-export function evidenceRoutes(router: Router, { ledger, telemetry, clock }: EvidenceSlice): void {
+export function evidenceRoutes(router: Router, { ledger, telemetry, clock, scheduler }: EvidenceSlice): void {
   const attemptOf = (actor: Actor, id: string, attempt: number | undefined): Found | Refused => {
     const rollout = ledger.state.rollouts.get(id)?.rollout;
     if (!rollout || !(actor.environments?.includes(rollout.environment) ?? true)) {
@@ -63,7 +65,7 @@ export function evidenceRoutes(router: Router, { ledger, telemetry, clock }: Evi
       success: { status: 200, description: "The series.", schema: rolloutMetrics, example: ROLLOUT_METRICS },
       errors: ["rollout_not_found", "storage_unknown_outcome"],
     },
-    ({ actor, params, query }) => {
+    async ({ actor, params, query }) => {
       const found = attemptOf(actor, params.rollout, query.attempt);
       if ("refusal" in found) return found;
       const { rollout, arms } = found;
@@ -76,7 +78,7 @@ export function evidenceRoutes(router: Router, { ledger, telemetry, clock }: Evi
           : telemetry.withEvidence((store) => lastOf(store.lastReceived(arms), now));
       const chosen = chooseSpan(query, { begin, end: end ?? now });
       if (!chosen.ok) return chosen;
-      const metrics = telemetry.withEvidence((store) => measureRollout(store, arms, rollout, chosen.span));
+      const metrics = await measureRollout({ telemetry, scheduler }, arms, rollout, chosen.span);
       return metrics ? { status: 200, body: metrics } : UNREADABLE;
     },
   );
@@ -97,15 +99,24 @@ export function evidenceRoutes(router: Router, { ledger, telemetry, clock }: Evi
       success: { status: 200, description: "One page.", schema: evidencePage, example: pageOf(EVIDENCE_ROW) },
       errors: ["rollout_not_found", "storage_unknown_outcome"],
     },
-    ({ actor, params, query: { attempt, cursor, limit, through = Number.MAX_SAFE_INTEGER } }) => {
+    async ({ actor, params, query: { attempt, cursor, limit, through = Number.MAX_SAFE_INTEGER } }) => {
       const found = attemptOf(actor, params.rollout, attempt);
       if ("refusal" in found) return found;
       const after = cursor === undefined ? null : readPlace(cursor);
       if (after === undefined) return { refusal: badCursor() };
-      const rows = telemetry.withEvidence((store) =>
-        store.evidencePage(found.arms, { after, through, limit: limit + 1 }),
+      const rows: StoredEvidence[] = [];
+      const pages = inPages(
+        (last: StoredEvidence | null, atOnce) =>
+          telemetry.withEvidence((store) =>
+            store.evidencePage(found.arms, { after: last ?? after, through, limit: atOnce }),
+          ),
+        scheduler,
       );
-      if (!rows) return UNREADABLE;
+      for await (const page of pages) {
+        if (page === null) return UNREADABLE;
+        rows.push(...page);
+        if (rows.length > limit) break;
+      }
       const shown = rows.slice(0, limit);
       const last = shown.at(-1);
       const items = shown.map(({ counts, ...names }) => ({

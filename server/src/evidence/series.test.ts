@@ -2,8 +2,9 @@ import { binIndex } from "@bunting/gating";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { aCell, NOON, OFF } from "./evidence-rig.ts";
+import { groupBy } from "./group-by.ts";
 import { chooseSpan } from "./rollout-metrics.ts";
-import { type CountWindow, measureVariants, rateRatios } from "./series.ts";
+import { type CountWindow, RateRatios, VariantMeasures } from "./series.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -19,10 +20,19 @@ const off = (minute: number, more: Parameters<typeof aCell>[0] = {}): CountWindo
   variant: OFF,
 });
 
+const addTo = (measures: Pick<VariantMeasures, "add">, windows: readonly CountWindow[]): void => {
+  for (const [startsAt, same] of groupBy(windows, (window) => window.startsAt)) measures.add(startsAt, same);
+};
+
+const measureVariants = (windows: readonly CountWindow[], { windowMs = MINUTE_MS, spanMs = MINUTE_MS } = {}) => {
+  const measures = new VariantMeasures(windowMs);
+  addTo(measures, windows);
+  return measures.result(spanMs);
+};
+
 describe("TE-105 measurements of a rollout", () => {
   it("are rates over windows and over the span", () => {
     const { on: canary } = measureVariants([on(0), on(0), on(2, { exposureCount: 30 })], {
-      windowMs: MINUTE_MS,
       spanMs: 10 * MINUTE_MS,
     });
     expect(canary?.total).toMatchObject({ exposureCount: 50, exposuresPerSecond: 50 / 600, errorRate: 3 / 27 });
@@ -44,7 +54,7 @@ describe("TE-105 measurements of a rollout", () => {
       ladder: [],
     });
     const window = { startsAt: NOON, variant: "on", counts: silent };
-    const { on: canary } = measureVariants([window], { windowMs: MINUTE_MS, spanMs: MINUTE_MS });
+    const { on: canary } = measureVariants([window]);
     expect(canary?.total).toMatchObject({ exposureCount: 3, errorRate: null, latencyMs: null, metrics: {} });
   });
 
@@ -54,10 +64,7 @@ describe("TE-105 measurements of a rollout", () => {
         fc.array(fc.double({ min: 0.1, max: 60_000, noNaN: true }), { minLength: 1, maxLength: 300 }),
         (latencies) => {
           const counts = aCell({ sketch: latencies.map((latencyMs) => [binIndex(latencyMs), 1]) });
-          const { on: canary } = measureVariants([{ startsAt: NOON, variant: "on", counts }], {
-            windowMs: MINUTE_MS,
-            spanMs: MINUTE_MS,
-          });
+          const { on: canary } = measureVariants([{ startsAt: NOON, variant: "on", counts }]);
           const exact = latencies.toSorted((one, other) => one - other);
           for (const [name, quantile] of [
             ["p50", 0.5],
@@ -74,10 +81,7 @@ describe("TE-105 measurements of a rollout", () => {
 
   it("count custom metrics per user and by value", () => {
     const metric = { eventCount: 6, unitEventCount: 4, sum: 90, sumOfSquares: 1_400, groups: [] };
-    const { on: canary } = measureVariants([on(0, { metrics: { basket: metric } })], {
-      windowMs: MINUTE_MS,
-      spanMs: MINUTE_MS,
-    });
+    const { on: canary } = measureVariants([on(0, { metrics: { basket: metric } })]);
     expect(canary?.points[0]?.metrics).toEqual({
       basket: { eventCount: 6, unitEventCount: 4, unitRate: 0.5, sum: 90, mean: 15 },
     });
@@ -87,7 +91,11 @@ describe("TE-105 measurements of a rollout", () => {
 describe("TE-105 the ratio of error rates", () => {
   const arms = { canary: "on", control: OFF };
   const many = (errorCount: number) => ({ outcomeCount: 1_000, errorCount, unitErrorCount: errorCount, groups: [] });
-  const ratios = (windows: CountWindow[], fromMs = NOON) => rateRatios(windows, arms, { fromMs, errorBudget: 0.01 });
+  const ratios = (windows: CountWindow[], fromMs = NOON) => {
+    const measured = new RateRatios(arms, { fromMs, errorBudget: 0.01 });
+    addTo(measured, windows);
+    return measured.points;
+  };
 
   it("closes in on a regression", () => {
     const windows = Array.from({ length: 60 }, (_, minute) => [on(minute, many(30)), off(minute, many(10))]).flat();

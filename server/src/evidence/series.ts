@@ -42,61 +42,82 @@ export interface CountWindow {
   readonly counts: EvidenceCounts;
 }
 
-/** By variant, everything together and window by window. */
-export function measureVariants(
-  windows: readonly CountWindow[],
-  { windowMs, spanMs }: { readonly windowMs: number; readonly spanMs: number },
-): Record<string, { total: Measurement; points: MeasurementPoint[] }> {
-  const variants = groupBy(windows, ({ variant }) => variant);
-  const measured = [...variants].map(([variant, theirs]) => {
-    const total = measure(sumOf(theirs), spanMs);
-    const points = [...groupBy(theirs, ({ startsAt }) => startsAt)]
-      .sort(([one], [other]) => one - other)
-      .map(([startsAt, same]) => ({ at: toInstant(startsAt), ...measure(sumOf(same), windowMs) }));
-    return [variant, { total, points }] as const;
-  });
-  return Object.fromEntries(measured);
+/** Of each variant everything together, and window by window. */
+export class VariantMeasures {
+  readonly #windowMs: number;
+  readonly #variants = new Map<string, { readonly sum: CellSum; readonly points: MeasurementPoint[] }>();
+
+  constructor(windowMs: number) {
+    this.#windowMs = windowMs;
+  }
+
+  /** @param same all that begin at `startsAt`, which is later than what was added before */
+  add(startsAt: number, same: readonly CountWindow[]): void {
+    for (const [variant, theirs] of groupBy(same, (window) => window.variant)) {
+      const counts = sumOf(theirs);
+      const { sum, points } = this.#variants.get(variant) ?? { sum: new CellSum(), points: [] };
+      this.#variants.set(variant, { sum: sum.add(counts), points });
+      points.push({ at: toInstant(startsAt), ...measure(counts, this.#windowMs) });
+    }
+  }
+
+  /** By variant. Rates of the total are over `spanMs`. */
+  result(spanMs: number): Record<string, { total: Measurement; points: MeasurementPoint[] }> {
+    const measured = [...this.#variants].map(
+      ([variant, { sum, points }]) => [variant, { total: measure(sum.render(), spanMs), points }] as const,
+    );
+    return Object.fromEntries(measured);
+  }
 }
 
 /**
  * The ratio of error rates after each window from `fromMs` on, by everything before it too. It counts as the judgement of
  * `worseThanControl` does: a user's errors within ten seconds are one, and the control's dispersion widens the interval.
  */
-export function rateRatios(
-  windows: readonly CountWindow[],
-  { canary, control }: Pick<AttemptArms, "canary" | "control">,
-  { fromMs, errorBudget }: { readonly fromMs: number; readonly errorBudget: number },
-): RateRatioPoint[] {
-  const sequence = new RatioSequence();
-  const groups = { exposures: new Float64Array(GROUP_COUNT), events: new Float64Array(GROUP_COUNT) };
-  const points: RateRatioPoint[] = [];
-  const times = [...groupBy(windows, ({ startsAt }) => startsAt)].sort(([one], [other]) => one - other);
-  let comparable = false;
-  for (const [startsAt, same] of times) {
+export class RateRatios {
+  readonly points: RateRatioPoint[] = [];
+  readonly #arms: Pick<AttemptArms, "canary" | "control">;
+  readonly #fromMs: number;
+  readonly #errorBudget: number;
+  readonly #sequence = new RatioSequence();
+  readonly #groups = { exposures: new Float64Array(GROUP_COUNT), events: new Float64Array(GROUP_COUNT) };
+  #isComparable = false;
+
+  constructor(
+    arms: Pick<AttemptArms, "canary" | "control">,
+    { fromMs, errorBudget }: { readonly fromMs: number; readonly errorBudget: number },
+  ) {
+    this.#arms = arms;
+    this.#fromMs = fromMs;
+    this.#errorBudget = errorBudget;
+  }
+
+  /** As {@link VariantMeasures.add}. */
+  add(startsAt: number, same: readonly CountWindow[]): void {
     const armOf = (variant: string) =>
       armFromCells(same.filter((window) => window.variant === variant).map(({ counts }) => counts));
-    const canaryArm = armOf(canary);
-    const controlArm = armOf(control);
+    const canaryArm = armOf(this.#arms.canary);
+    const controlArm = armOf(this.#arms.control);
     const counts = {
       canaryExposureCount: canaryArm?.outcomeCount ?? 0,
       canaryEventCount: canaryArm?.unitErrorCount ?? 0,
       controlExposureCount: controlArm?.outcomeCount ?? 0,
       controlEventCount: controlArm?.unitErrorCount ?? 0,
     };
-    sequence.add(counts);
+    this.#sequence.add(counts);
     if (controlArm) {
-      addGroups(groups.exposures, controlArm.groups.outcomeCount);
-      addGroups(groups.events, controlArm.groups.unitErrorCount);
+      addGroups(this.#groups.exposures, controlArm.groups.outcomeCount);
+      addGroups(this.#groups.events, controlArm.groups.unitErrorCount);
     }
     // Without an error, or with one arm alone, nothing has been compared.
-    comparable ||=
+    this.#isComparable ||=
       counts.canaryExposureCount > 0 &&
       counts.controlExposureCount > 0 &&
       counts.canaryEventCount + counts.controlEventCount > 0;
-    if (startsAt < fromMs || !comparable) continue;
-    points.push({ at: toInstant(startsAt), ...sequence.interval(dispersion(groups), errorBudget) });
+    if (startsAt < this.#fromMs || !this.#isComparable) return;
+    const interval = this.#sequence.interval(dispersion(this.#groups), this.#errorBudget);
+    this.points.push({ at: toInstant(startsAt), ...interval });
   }
-  return points;
 }
 
 function measure(counts: EvidenceCounts, windowMs: number): Measurement {

@@ -45,6 +45,8 @@ export function createStoredEvidence({
       return rows && rows.map((row) => toRow(row, arms));
     },
 
+    count: (arms, through) => telemetry.withEvidence((store) => store.evidenceCount(arms, through)),
+
     page(arms, range) {
       const rows = telemetry.withEvidence((store) => store.evidencePage(arms, range));
       return rows && rows.map((row) => toRow(row, arms));

@@ -30,6 +30,16 @@ const onceTimePasses = <Answer>(what: string, probe: () => Promise<Answer>) =>
     { what },
   );
 
+/** What the server answers only after timers of its own. */
+async function asTimePasses<Answer>(what: string, asked: Promise<Answer>): Promise<Answer> {
+  let isAnswered = false;
+  void asked.finally(() => {
+    isAnswered = true;
+  });
+  await onceTimePasses(what, () => Promise.resolve(isAnswered));
+  return asked;
+}
+
 const PLAN = {
   canary: "on",
   control: "off",
@@ -38,11 +48,14 @@ const PLAN = {
   analysisIntervalSeconds: 5,
 };
 
-function cell(rollout: string, variant: string, perGroup: number) {
+/** Rows of a decision's evidence are read eight at a time: these are four pages, the last of them not full. */
+const INTERVALS = 13;
+
+function cell(rollout: string, variant: string, perGroup: number, age: number) {
   const count = perGroup * EVIDENCE_GROUPS;
   const groups = Array.from({ length: EVIDENCE_GROUPS }, (_, group) => [group, perGroup, perGroup, 0, 0]);
   const counts = { exposureCount: count, unitCount: count, outcomeCount: count, errorCount: 0, unitErrorCount: 0 };
-  const interval = Math.floor(time.clock.now() / EVIDENCE_INTERVAL_MS);
+  const interval = Math.floor(time.clock.now() / EVIDENCE_INTERVAL_MS) - age;
   const place = { rollout, attempt: 1, stage: 0, variant, interval };
   return { ...place, ...counts, uncheckedCount: 0, groups, sketch: [], ladder: [] };
 }
@@ -56,29 +69,33 @@ describe("GA-177 evidence that is past its retention", () => {
     const { id } = rolloutView.parse(created);
     await ask("POST", `/api/v1/rollouts/${id}/start`, {});
     const batch = { instance: "i", boot: "b", sequence: 1, from: 0, to: 0, ageMs: 0, cells: [] };
-    const evidence = [cell(id, "on", 10), cell(id, "off", 90)];
-    const sent = ask(
-      "POST",
-      "/sdk/v1/telemetry",
-      { ...batch, evidence },
-      under.firstRun.sdkTokens["production"] ?? null,
-    );
-    let isSent = false;
-    void sent.then(() => {
-      isSent = true;
-    });
-    await onceTimePasses("the batch to be stored", () => Promise.resolve(isSent));
+    const ages = Array.from({ length: INTERVALS }, (_, age) => age);
+    const evidence = ages.flatMap((age) => [cell(id, "on", 10, age), cell(id, "off", 90, age)]);
+    const sdkToken = under.firstRun.sdkTokens["production"] ?? null;
+    await asTimePasses("the batch to be stored", ask("POST", "/sdk/v1/telemetry", { ...batch, evidence }, sdkToken));
 
     const decisions = async () =>
       decisionPage.parse(await ask("GET", `/api/v1/rollouts/${id}/decisions?expand=inputs&limit=200`)).items;
     const judged = await onceTimePasses("a look at settled evidence", async () =>
-      (await decisions()).find(({ inputs }) => ((inputs as { settledCount?: number } | null)?.settledCount ?? 0) > 0),
+      (await decisions()).find(
+        ({ inputs }) => ((inputs as { settledCount?: number } | null)?.settledCount ?? 0) === 2 * INTERVALS,
+      ),
     );
     const start = (await decisions()).find(({ action }) => action === "start");
-    const read = async (decision: string) =>
-      decisionDocument.parse(await ask("GET", `/api/v1/rollouts/${id}/decisions/${decision}`));
+    const read = async (decision: string) => {
+      const asked = ask("GET", `/api/v1/rollouts/${id}/decisions/${decision}`);
+      return decisionDocument.parse(await asTimePasses("the decision", asked));
+    };
     const before = await read(judged.id);
-    expect(before).toMatchObject({ evidence: "whole", inputs: { cells: [{}, {}] } });
+    expect(before.evidence).toBe("whole");
+    const { cells } = before.inputs as { cells: { interval: number; variant: string }[] };
+    const last = Math.max(...cells.map(({ interval }) => interval));
+    expect(cells.map(({ interval, variant }) => [last - interval, variant])).toEqual(
+      ages.toReversed().flatMap((age) => [
+        [age, "off"],
+        [age, "on"],
+      ]),
+    );
     expect(replay(before, ENGINE)).toMatchObject({ same: true });
 
     await ask("POST", `/api/v1/rollouts/${id}/abort`, { comment: "enough" });

@@ -1,6 +1,8 @@
+import { ReadableStream } from "node:stream/web";
 import {
   checklistRequest,
   createRolloutRequest,
+  type DecisionDocument,
   type DecisionRecord,
   decisionDocument,
   decisionPage,
@@ -20,9 +22,10 @@ import {
   waitQuery,
 } from "@bunting/contracts";
 import { ROLLOUT_COMMANDS } from "@bunting/contracts/literals";
-import { type CommandInputs, type KeptInputs, restoreInputs } from "@bunting/gating";
+import type { CommandInputs, KeptInputs } from "@bunting/gating";
 import { z } from "zod";
-import { armsOf, type EvidenceSource } from "../evidence/evidence.ts";
+import { armsOf, type EvidenceRow, type EvidenceSource } from "../evidence/evidence.ts";
+import { inPages } from "../evidence/in-pages.ts";
 import { badCursor, decodeCursor, encodeCursor, pageByKey } from "../http/cursor.ts";
 import { pageOf } from "../http/examples.ts";
 import { answer, type Carried, carryOut, positionHeader, positionOf } from "../http/mutation.ts";
@@ -33,7 +36,7 @@ import type { Accepted, Actor } from "../ledger/command.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { State, StoredRollout } from "../ledger/state.ts";
 import { toInstant } from "../platform/instant.ts";
-import type { Clock } from "../ports.ts";
+import type { Clock, Scheduler } from "../ports.ts";
 import type { Delivery } from "../receipts/delivery.ts";
 import { receiptOfChange, type Wait } from "../receipts/receipt-of-change.ts";
 import { DECISION, DECISION_DOCUMENT, ROLLOUT, ROLLOUT_CHANGE, ROLLOUT_REPORT } from "./examples.ts";
@@ -46,12 +49,16 @@ const tag = "rollouts";
 export interface RolloutSlice {
   readonly ledger: Pick<Ledger, "state" | "execute" | "decisions">;
   readonly delivery: Pick<Delivery, "receipt" | "waitForReceipt">;
-  readonly evidence: Pick<EvidenceSource, "cells">;
+  readonly evidence: Pick<EvidenceSource, "count" | "page">;
   readonly clock: Clock;
+  readonly scheduler: Pick<Scheduler, "soon">;
 }
 
 const ofRollout = z.object({ rollout: z.string().min(1).max(64) });
 const ofDecision = ofRollout.extend({ decision: z.string().min(1).max(80) });
+
+/** What closes a decision's document after the cells. */
+const END = "]}}";
 
 /** Decisions in one report. */
 const MOST_DECISIONS = 1_000;
@@ -123,7 +130,7 @@ function beginning(): readonly ErrorCode[] {
 }
 
 /** Rollouts: plans, what people do to them, and what has become of them. */
-export function rolloutRoutes(router: Router, { ledger, delivery, evidence, clock }: RolloutSlice): void {
+export function rolloutRoutes(router: Router, { ledger, delivery, evidence, clock, scheduler }: RolloutSlice): void {
   router.addInEnvironment(
     {
       method: "post",
@@ -289,7 +296,7 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
       if (!stored) return notFound(params.rollout);
       const record = findDecision(stored, params.decision);
       if (!record) return refused("decision_not_found", `${params.rollout} has no decision ${params.decision}.`);
-      return { status: 200, body: { ...record, ...wholeInputs(record) } };
+      return { status: 200, body: documentOf(record) };
     },
   );
 
@@ -435,14 +442,46 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
     return record?.id === id ? record : undefined;
   }
 
-  /** As they were decided from. Where the evidence is gone, or cannot be read, only what was stored with the decision. */
-  function wholeInputs({ inputs }: DecisionRecord) {
-    const kept = inputs as unknown as KeptInputs | CommandInputs;
-    if (kept.kind === "command") return { inputs, evidence: "whole" } as const;
-    const settled = evidence.cells(armsOf(kept.rollout), { through: kept.through });
-    if (settled === null) return { inputs, evidence: "unreadable" } as const;
-    const whole = restoreInputs(kept, settled);
-    return whole ? ({ inputs: whole, evidence: "whole" } as const) : ({ inputs, evidence: "gone" } as const);
+  /** With what it was decided from. Where the evidence is gone, or cannot be read, only what was stored with the decision. */
+  function documentOf(record: DecisionRecord): DecisionDocument | ReadableStream<Uint8Array> {
+    const kept = record.inputs as unknown as KeptInputs | CommandInputs;
+    if (kept.kind === "command") return { ...record, evidence: "whole" };
+    if (kept.settledCount !== null) {
+      const count = evidence.count(armsOf(kept.rollout), kept.through);
+      if (count === null) return { ...record, evidence: "unreadable" };
+      if (count !== kept.settledCount) return { ...record, evidence: "gone" };
+    }
+    return ReadableStream.from(wholeDocument(record, kept));
+  }
+
+  /**
+   * Piece by piece, because the evidence of a day is 75 MB, and of weeks more than a process can hold; and in turns, because
+   * somebody may flip a kill switch meanwhile. What cannot be read to its end is cut off, so that it is no JSON.
+   */
+  async function* wholeDocument(
+    { inputs: _, ...record }: DecisionRecord,
+    kept: KeptInputs,
+  ): AsyncGenerator<Uint8Array> {
+    const { through: __, settledCount, fresh, ...inputs } = kept;
+    // Written with no cells, which come last, so that they are put in before what closes it.
+    const frame = JSON.stringify({ ...record, evidence: "whole", inputs: { ...inputs, cells: [] } });
+    yield Buffer.from(frame.slice(0, -END.length));
+    let count = 0;
+    for await (const rows of settledCount === null ? [] : settledRows(kept)) {
+      if (rows === null) throw new Error("The evidence of a decision cannot be read any more.");
+      yield Buffer.from(rows.map((row) => `${count++ === 0 ? "" : ","}${JSON.stringify(row)}`).join(""));
+    }
+    if (settledCount !== null && count !== settledCount)
+      throw new Error("The evidence of a decision went while it was read.");
+    yield Buffer.from(fresh.map((row) => `${count++ === 0 ? "" : ","}${JSON.stringify(row)}`).join("") + END);
+  }
+
+  function settledRows({ rollout, through }: KeptInputs): AsyncGenerator<readonly EvidenceRow[] | null> {
+    const arms = armsOf(rollout);
+    return inPages(
+      (last: EvidenceRow | null, limit) => evidence.page(arms, { after: last, through, limit }),
+      scheduler,
+    );
   }
 
   function made(accepted: Accepted, id: string) {

@@ -40,6 +40,16 @@ export interface EvidencePageRequest {
   /** The last row of the page before; null: begins. */
   readonly after: EvidencePlace | null;
   readonly through: number;
+  /** @default all */
+  readonly lastInterval?: number;
+  readonly limit: number;
+}
+
+export interface SeriesPageRequest {
+  /** The last window of the page before; null: begins. */
+  readonly after: Pick<StoredSeries, "startsAt" | "variant"> | null;
+  /** On `startsAt`. */
+  readonly through: number;
   readonly limit: number;
 }
 
@@ -74,6 +84,7 @@ interface AttemptRecord extends AttemptKey {
 }
 
 const MAXIMUM = Number.MAX_SAFE_INTEGER;
+const BEFORE_ANY: EvidencePlace = { interval: -1, stage: 0, variant: "", availableAt: 0 };
 /** Rows deleted before the event loop gets its turn. */
 const PRUNED_AT_ONCE = 2_000;
 
@@ -176,14 +187,24 @@ export class EvidenceStore {
   }
 
   /** A page of the same: rows after one, and usable at `through`. */
-  evidencePage({ rollout, attempt }: AttemptKey, { after, through, limit }: EvidencePageRequest): StoredEvidence[] {
-    const place = after ?? { interval: -1, stage: 0, variant: "", availableAt: 0 };
-    return this.#statements.page.all({ rollout, attempt, ...place, through, limit }).map(toEvidence);
+  evidencePage(key: AttemptKey, { after, through, lastInterval, limit }: EvidencePageRequest): StoredEvidence[] {
+    const { rollout, attempt } = key;
+    const { interval, stage, variant, availableAt } = after ?? BEFORE_ANY;
+    const place = { interval, stage, variant, availableAt };
+    const bounds = { through, lastInterval: lastInterval ?? MAXIMUM, limit };
+    return this.#statements.page.all({ rollout, attempt, ...place, ...bounds }).map(toEvidence);
   }
 
-  /** `startsAt` in the range, by time. */
-  series({ rollout, attempt }: AttemptKey, windowMs: number, { after, through }: Range): StoredSeries[] {
-    const rows = this.#statements.series.all(rollout, attempt, windowMs, after, through) as {
+  /** How many rows had become usable at `through`: read from an index alone. */
+  evidenceCount({ rollout, attempt }: AttemptKey, through: number): number {
+    return this.#statements.evidenceCount.get(rollout, attempt, through) as number;
+  }
+
+  /** A page by time and variant. */
+  seriesPage(key: AttemptKey, windowMs: number, { after, through, limit }: SeriesPageRequest): StoredSeries[] {
+    const { rollout, attempt } = key;
+    const { startsAt, variant } = after ?? { startsAt: -1, variant: "" };
+    const rows = this.#statements.series.all({ rollout, attempt, windowMs, startsAt, variant, through, limit }) as {
       startsAt: number;
       variant: string;
       counts: string;
@@ -360,14 +381,17 @@ function prepare(database: Database) {
        ORDER BY interval, stage, variant, available_at`,
     ),
     page: all(
-      `${evidence} WHERE rollout = @rollout AND attempt = @attempt AND available_at <= @through
+      `${evidence} WHERE rollout = @rollout AND attempt = @attempt AND available_at <= @through AND interval <= @lastInterval
          AND (interval, stage, variant, available_at) > (@interval, @stage, @variant, @availableAt)
        ORDER BY interval, stage, variant, available_at LIMIT @limit`,
     ),
+    evidenceCount: one("SELECT COUNT(*) FROM evidence WHERE rollout = ? AND attempt = ? AND available_at <= ?"),
     pruneEvidence: prune("evidence", "rollout = ? AND attempt = ?"),
     series: all(
       `SELECT starts_at AS startsAt, variant, counts FROM series
-       WHERE rollout = ? AND attempt = ? AND window_ms = ? AND starts_at > ? AND starts_at <= ? ORDER BY starts_at, variant`,
+       WHERE rollout = @rollout AND attempt = @attempt AND window_ms = @windowMs AND starts_at <= @through
+         AND (starts_at, variant) > (@startsAt, @variant)
+       ORDER BY starts_at, variant LIMIT @limit`,
     ),
     seriesCounts: one(
       "SELECT counts FROM series WHERE rollout = ? AND attempt = ? AND window_ms = ? AND starts_at = ? AND variant = ?",
