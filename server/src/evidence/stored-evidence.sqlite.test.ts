@@ -88,6 +88,18 @@ describe("TE-101 evidence becomes usable behind the watermark and never changes 
     expect(usable().length).toBeGreaterThan(10);
   });
 
+  it("answers an index that was told as before, although nothing was stored at it before a restart with a clock set back", async () => {
+    await rig.report({ evidence: [aCell()] });
+    await rig.time.advanceAsync(3 * INTERVAL_MS);
+    const index = rig.evidence.through();
+    const answer = usable();
+    rig.time.jumpWallClock(-3 * INTERVAL_MS);
+    rig.restart();
+    await rig.report({ evidence: [aCell({ errorCount: 5 })] });
+    expect(through(index)).toEqual(answer);
+    expect(rig.evidence.through()).toBeGreaterThanOrEqual(index);
+  });
+
   it("goes on while a clock that ran a day ahead is back", async () => {
     rig.time.jumpWallClock(DAY_MS);
     await rig.report({ evidence: [aCell({ interval: (NOON + DAY_MS) / INTERVAL_MS })] });

@@ -458,13 +458,10 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
    * Piece by piece, because the evidence of a day is 75 MB, and of weeks more than a process can hold; and in turns, because
    * somebody may flip a kill switch meanwhile. What cannot be read to its end is cut off, so that it is no JSON.
    */
-  async function* wholeDocument(
-    { inputs: _, ...record }: DecisionRecord,
-    kept: KeptInputs,
-  ): AsyncGenerator<Uint8Array> {
-    const { through: __, settledCount, fresh, ...inputs } = kept;
+  async function* wholeDocument(decided: DecisionRecord, kept: KeptInputs): AsyncGenerator<Uint8Array> {
+    const { through: _through, settledCount, fresh, ...inputs } = kept;
     // Written with no cells, which come last, so that they are put in before what closes it.
-    const frame = JSON.stringify({ ...record, evidence: "whole", inputs: { ...inputs, cells: [] } });
+    const frame = JSON.stringify({ ...withoutInputs(decided), evidence: "whole", inputs: { ...inputs, cells: [] } });
     yield Buffer.from(frame.slice(0, -END.length));
     let count = 0;
     for await (const rows of settledCount === null ? [] : settledRows(kept)) {

@@ -96,9 +96,15 @@ export class EvidenceStore {
     this.#statements = prepare(database);
   }
 
-  /** The highest interval index that evidence was stored at; 0 before the first. */
+  /** The highest interval index that evidence was stored at, or that anybody was told; 0 before the first. */
   get index(): number {
     return (this.#statements.index.get() as number | undefined) ?? 0;
+  }
+
+  /** Returns what it is then: never less than it was. */
+  raiseIndex(index: number): number {
+    this.#statements.putIndex.run(index);
+    return this.index;
   }
 
   /**
@@ -147,7 +153,7 @@ export class EvidenceStore {
     for (const { rollout, attempt, lastAt, rowCount, metrics } of attempts.values()) {
       this.#statements.putAttempt.run(rollout, attempt, lastAt, rowCount, JSON.stringify([...metrics]));
     }
-    this.#statements.putIndex.run(index);
+    this.raiseIndex(index);
   }
 
   /** False if the environment has as many gauges as it may. */

@@ -87,6 +87,8 @@ class DurableTelemetry implements Telemetry {
   readonly #cancelPruning: Cancel;
   readonly #index: IntervalIndex;
   readonly #listeners = new Set<(rollout: string) => void>();
+  /** The highest index that anybody knows of. */
+  #told: number;
   #store: TelemetryStore;
   #waiting: (Submission & { readonly answer: (answer: TelemetryAnswer) => void })[] = [];
   #committing = false;
@@ -101,7 +103,8 @@ class DurableTelemetry implements Telemetry {
     this.#store = TelemetryStore.open(deps.file, (aside) => {
       deps.logger.error({ file: deps.file, aside }, "telemetry database was damaged and is begun anew");
     });
-    this.#index = new IntervalIndex(deps.clock, this.#store.evidence.index);
+    this.#told = this.#store.evidence.index;
+    this.#index = new IntervalIndex(deps.clock, this.#told);
     this.#cancelPruning = deps.scheduler.every(PRUNE_MS, () => this.#prune());
   }
 
@@ -137,8 +140,14 @@ class DurableTelemetry implements Telemetry {
     return this.#attempt(() => this.#store.overridden(environment)) ?? [];
   }
 
+  /**
+   * Stored before it is told: what was usable at it must stay so, also if the next process starts with a clock that was set back.
+   * Where it cannot be stored the one before is told once more, and evidence becomes usable late.
+   */
   index(): number {
-    return this.#index.now();
+    const index = this.#index.now();
+    if (index > this.#told) this.#told = this.withEvidence((evidence) => evidence.raiseIndex(index)) ?? this.#told;
+    return this.#told;
   }
 
   withEvidence<Result>(work: (evidence: EvidenceStore) => Result): Result | null {
