@@ -601,7 +601,54 @@ describe("GA-38 values from outside", () => {
     expect(judge(gauge, healthy, posted(89, 0)).verdict).toBe("fail");
     expect(judge(gauge, healthy, posted(89, 61)).cause).toBe("no_data");
   });
+
+  const reported = (limits: Limits, lowest: number, highest: number, value = lowest): Judgement =>
+    judge({ guardrails: [ERRORS, { metric: "depth", kind: "gauge", ...limits }] }, healthy, {
+      now: at,
+      samples: new Map([["depth", { at, value, lowest, highest }]]),
+    });
+
+  it.each([
+    ["the highest at a ceiling passes", { max: 5 }, 0, 5, "pass", 5],
+    ["the highest above a ceiling fails", { max: 5 }, 0, 6, "fail", 6],
+    ["the highest at an exclusive ceiling fails", { max: 5, exclusive: true }, 0, 5, "fail", 5],
+    ["the lowest at a floor passes", { min: 5 }, 5, 9, "pass", 5],
+    ["the lowest below a floor fails", { min: 5 }, 4, 9, "fail", 4],
+    ["between two limits all pass", { min: 5, max: 9 }, 5, 9, "pass", 5],
+    ["one above two limits fails", { min: 5, max: 9 }, 5, 10, "fail", 10],
+    ["one at an exclusive ceiling of two fails", { min: 4, max: 9, exclusive: true }, 5, 9, "fail", 9],
+    ["one below two limits fails", { min: 5, max: 9 }, 4, 9, "fail", 4],
+  ] as const)("of what processes report %s, whichever was last", (_, limits, lowest, highest, verdict, shown) => {
+    for (const last of [lowest, highest]) {
+      const judgement = reported(limits, lowest, highest, last);
+      expect(judgement.verdict).toBe(verdict);
+      expect(judgement.guardrails[1]?.canary).toBe(shown);
+    }
+  });
+
+  it("of what processes report fail exactly if one of the reports would alone", () => {
+    const value = fc.integer({ min: -3, max: 3 });
+    const limits = fc
+      .record({ min: value, max: value, exclusive: fc.boolean() }, { requiredKeys: ["exclusive"] })
+      .filter(({ min, max, exclusive }) => isSatisfiable(min, max, exclusive));
+    fc.assert(
+      fc.property(limits, fc.array(value, { minLength: 1, maxLength: 4 }), (chosen, reports) => {
+        const together = reported(chosen, Math.min(...reports), Math.max(...reports), reports.at(-1));
+        const alone = reports.map((report) => reported(chosen, report, report).verdict);
+        expect(together.verdict).toBe(alone.includes("fail") ? "fail" : "pass");
+      }),
+      { seed: SEED, numRuns: 200 },
+    );
+  });
 });
+
+type Limits = { readonly min?: number; readonly max?: number; readonly exclusive?: boolean };
+
+/** As a plan asks it of limits, and that there is one. */
+function isSatisfiable(min: number | undefined, max: number | undefined, exclusive: boolean): boolean {
+  if (min === undefined || max === undefined) return min !== max;
+  return exclusive ? min < max : min <= max;
+}
 
 describe("GA-39 informational guardrails and alerts tell, and do nothing else", () => {
   const bad = intervalsOf(60, { exposures: 160, errors: 4 }, CONTROL);

@@ -32,6 +32,8 @@ export interface JudgementInputs {
 /** One value from outside. `value: null` is an answer without a value; `error` is no answer. */
 export type Sample =
   | { readonly at: number; readonly value: number | null }
+  /** A gauge that processes report: the last report, and the range of all that count. */
+  | { readonly at: number; readonly value: number; readonly lowest: number; readonly highest: number }
   | { readonly at: number; readonly error: string };
 
 /** Breakers of SDK instances, as last reported in this attempt. */

@@ -3,7 +3,7 @@ import type { Sample } from "./judgement.ts";
 import { isAbove, isBelow } from "./measurement.ts";
 import { significant } from "./words.ts";
 
-/** Guardrails on values that come from outside: a gauge that was posted, the answer to a query. */
+/** Guardrails on values that come from outside: a gauge that was posted or reported, the answer to a query. */
 export type OutsideGuardrail = Extract<Guardrail, { source: "prometheus" } | { kind: "gauge" }>;
 
 /** A query is asked at each analysis, so an answer this much older was not asked for this one. */
@@ -21,8 +21,9 @@ export function readSample(
 ): Reading {
   if (sample === undefined) return nothing("no_data", "no value yet");
   if ("error" in sample) return nothing("measurement_error", `not measured: ${sample.error}`);
-  if (sample.value === null) return nothing("no_data", "the query found no value");
-  if (!Number.isFinite(sample.value)) return nothing("measurement_error", `not measured: the value is ${sample.value}`);
+  const value = judgedValue(guardrail, sample);
+  if (value === null) return nothing("no_data", "the query found no value");
+  if (!Number.isFinite(value)) return nothing("measurement_error", `not measured: the value is ${value}`);
   const mostSeconds = "source" in guardrail ? QUERY_AGE_INTERVALS * analysisIntervalSeconds : guardrail.maxAgeSeconds;
   // A value from the future is as fresh as one of now: clocks differ.
   const ageSeconds = Math.max(0, now - sample.at) / 1000;
@@ -31,9 +32,19 @@ export function readSample(
   }
   const { min, max, exclusive } = guardrail;
   const failing =
-    (max !== undefined && isAbove(sample.value, max, exclusive)) ||
-    (min !== undefined && isBelow(sample.value, min, exclusive));
-  return { value: sample.value, failing };
+    (max !== undefined && isAbove(value, max, exclusive)) || (min !== undefined && isBelow(value, min, exclusive));
+  return { value, failing };
+}
+
+/** Of several reports the worst, so that a healthy process hides no broken one. With two limits that is one that is beyond. */
+function judgedValue(
+  { min, max, exclusive }: OutsideGuardrail,
+  sample: Exclude<Sample, { readonly error: string }>,
+): number | null {
+  if (!("lowest" in sample)) return sample.value;
+  const { lowest, highest } = sample;
+  const isCeiling = max !== undefined && (min === undefined || isAbove(highest, max, exclusive));
+  return isCeiling ? highest : lowest;
 }
 
 const nothing = (cause: HoldCause, because: string): Reading => ({ value: null, cause, because });
