@@ -85,9 +85,9 @@ export interface EvidenceSource {
   lastReceived(arms: AttemptArms): LastReceived;
   /** By what instances said within ten minutes. `stage`: whose canary traffic makes an instance count. */
   breakers(arms: AttemptArms, stage: number): Breakers;
-  /** What SDKs reported and people posted, oldest first. */
+  /** The last values that SDKs reported and people posted, oldest first. */
   gauges(environment: string, metric: string, sinceMs: number): readonly GaugeValue[];
-  /** The latest value of each gauge and Prometheus guardrail that this attempt has, by guardrail id. */
+  /** The latest of each gauge and Prometheus guardrail that this attempt has, by guardrail id. */
   samples(rollout: Sampled): ReadonlyMap<string, Sample>;
   /** Called after the COMMIT that stored evidence or a breaker's report of a rollout, once for each. */
   onArrival(listener: (rollout: string) => void): Cancel;

@@ -1,3 +1,4 @@
+import type { Rollout } from "@bunting/contracts";
 import { createFakeTime, createSeededRandom } from "@bunting/testkit";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -223,6 +224,14 @@ describe("TE-102 only evidence of what exists is stored", () => {
 });
 
 describe("TE-103 what a judgement asks beside counts", () => {
+  const depthOf = (instance: string, last: number, interval: number) => ({
+    instance,
+    gauges: [{ metric: "depth", last, interval }],
+  });
+  /** What a guardrail on the gauge of these reports is judged by. */
+  const depth = (more: Partial<Rollout> = {}) =>
+    rig.evidence.samples(aRollout({ guardrails: [{ metric: "depth", kind: "gauge", max: 5 }] }, more)).get("depth");
+
   it("is the last minute as far as received, the interval under way included", async () => {
     await rig.report({
       evidence: [aCell({ interval: NOON_INTERVAL - 7 }), aCell({ interval: NOON_INTERVAL - 6 }), aCell()],
@@ -288,6 +297,98 @@ describe("TE-103 what a judgement asks beside counts", () => {
     expect(rig.evidence.gauges(PRODUCTION, "lighthouse", NOON + 1)).toHaveLength(1);
   });
 
+  it.each([
+    ["in one commit, the broken process last", [7, 0], "together"],
+    ["in one commit, the healthy process last", [0, 7], "together"],
+    ["in two commits, the broken process last", [7, 0], "apart"],
+    ["in two commits, the healthy process last", [0, 7], "apart"],
+  ] as const)("is the lowest and the highest of what processes report %s", async (_, values, how) => {
+    const said = values.map((last, index) => () => rig.report(depthOf(`p${index}`, last, NOON_INTERVAL)));
+    if (how === "together") await Promise.all(said.map((say) => say()));
+    else for (const say of said) await say();
+    expect(depth()).toEqual({ at: NOON, value: values[1], lowest: 0, highest: 7 });
+  });
+
+  it("is the interval before as well, in which processes spoke that are yet to speak in the latest", async () => {
+    await rig.report(depthOf("broken", 7, NOON_INTERVAL));
+    await rig.time.advanceAsync(INTERVAL_MS);
+    await rig.report(depthOf("healthy", 0, NOON_INTERVAL + 1));
+    expect(depth()).toEqual({ at: NOON + INTERVAL_MS, value: 0, lowest: 0, highest: 7 });
+    await rig.time.advanceAsync(INTERVAL_MS);
+    await rig.report(depthOf("healthy", 1, NOON_INTERVAL + 2));
+    expect(depth()).toEqual({ at: NOON + 2 * INTERVAL_MS, value: 1, lowest: 0, highest: 1 });
+    // Of a process that was heard before a pause nobody knows how it is now.
+    await rig.time.advanceAsync(2 * INTERVAL_MS);
+    await rig.report(depthOf("healthy", 2, NOON_INTERVAL + 4));
+    expect(depth()).toEqual({ at: NOON + 4 * INTERVAL_MS, value: 2, lowest: 2, highest: 2 });
+  });
+
+  it("is no report of before the attempt, were it of the interval before the latest", async () => {
+    await rig.report(depthOf("broken", 7, NOON_INTERVAL));
+    await rig.time.advanceAsync(INTERVAL_MS);
+    await rig.report(depthOf("healthy", 0, NOON_INTERVAL + 1));
+    const retriedAt = (ms: number) => depth({ startedAt: new Date(NOON + ms).toISOString() });
+    expect(retriedAt(0)).toMatchObject({ highest: 7 });
+    expect(retriedAt(1)).toMatchObject({ highest: 0 });
+    expect(retriedAt(INTERVAL_MS + 1)).toBeUndefined();
+  });
+
+  it("is what was posted last, in place of all that was posted or reported until then", async () => {
+    const post = (value: number) => {
+      const at = rig.time.clock.now();
+      const gauge = { environment: PRODUCTION, metric: "depth", source: "posted", at, value } as const;
+      rig.telemetry.withEvidence((store) => store.addGauge(gauge));
+      return { at, value };
+    };
+    expect(depth()).toBeUndefined();
+    const mistaken = post(7);
+    expect(depth()).toEqual(mistaken);
+    await rig.time.advanceAsync(1_000);
+    const corrected = post(0);
+    expect(depth()).toEqual(corrected);
+    await rig.report(depthOf("broken", 7, NOON_INTERVAL));
+    expect(depth()).toEqual(corrected);
+    // What processes report in later intervals is news, and what was said before the correction is not.
+    await rig.time.advanceAsync(INTERVAL_MS);
+    await rig.report(depthOf("healthy", 1, NOON_INTERVAL + 1));
+    expect(depth()).toEqual({ at: NOON + INTERVAL_MS, value: 1, lowest: 1, highest: 1 });
+    expect(depth()).not.toEqual(post(3));
+    expect(depth()).toMatchObject({ value: 3 });
+  });
+
+  it("is of a gauge, whoever says what when, what these rules make of all that was said", async () => {
+    const seed = Math.floor(Math.random() * 1e9);
+    const random = createSeededRandom(seed);
+    const said: { readonly isPosted: boolean; readonly interval: number; readonly value: number }[] = [];
+    for (let step = 0; step < 150; step += 1) {
+      const at = rig.time.clock.now();
+      const value = random.below(9);
+      const isPosted = random.next() < 0.2;
+      const interval = Math.floor(at / INTERVAL_MS) - (isPosted ? 0 : random.below(3));
+      said.push({ isPosted, interval, value });
+      if (isPosted) {
+        const gauge = { environment: PRODUCTION, metric: "depth", source: "posted", at, value } as const;
+        rig.telemetry.withEvidence((store) => store.addGauge(gauge));
+      } else await rig.report(depthOf(`p${random.below(3)}`, value, interval));
+      if (random.next() < 0.05) rig.restart();
+      await rig.time.advanceAsync(random.below(INTERVAL_MS));
+
+      const ofSource = (posted: boolean) => said.filter((each) => each.isPosted === posted);
+      const postedIn = Math.max(-1, ...ofSource(true).map((each) => each.interval));
+      const reports = ofSource(false).filter((each) => each.interval > postedIn);
+      const latest = Math.max(...reports.map((each) => each.interval));
+      const counted = reports.filter((each) => each.interval >= latest - 1).map((each) => each.value);
+      const reading = depth({ startedAt: new Date(0).toISOString() });
+      if (counted.length > 0) {
+        expect(reading, `seed ${seed}`).toMatchObject({
+          at: latest * INTERVAL_MS,
+          lowest: Math.min(...counted),
+          highest: Math.max(...counted),
+        });
+      } else expect(reading, `seed ${seed}`).toEqual({ at: expect.any(Number), value: ofSource(true).at(-1)?.value });
+    }
+  });
+
   it("is no gauge of before the attempt: it says nothing of what is served now (GA-109)", () => {
     const rollout = aRollout({ guardrails: [{ metric: "lighthouse", kind: "gauge", min: 90 }] });
     const post = (at: number, value: number) =>
@@ -318,11 +419,13 @@ describe("TE-103 what a judgement asks beside counts", () => {
       });
     };
     const values = () => [...rig.evidence.samples(rollout).values()];
-    rig.time.jumpWallClock(DAY_MS);
-    measure(99);
-    expect(values()).toMatchObject([{ value: 99 }, { value: 99 }]);
-    rig.time.jumpWallClock(-DAY_MS);
-    expect(values()).toEqual([]);
+    for (const aheadMs of [DAY_MS, INTERVAL_MS / 2]) {
+      rig.time.jumpWallClock(aheadMs);
+      measure(99);
+      expect(values()).toMatchObject([{ value: 99 }, { value: 99 }]);
+      rig.time.jumpWallClock(-aheadMs);
+      expect(values()).toEqual([]);
+    }
     measure(0);
     expect(values()).toMatchObject([{ value: 0 }, { value: 0 }]);
   });
@@ -387,24 +490,50 @@ describe("TE-104 evidence is kept until thirty days after its attempt ended", ()
 });
 
 describe("TE-107 a database of an earlier release", () => {
-  it("keeps what it holds", async () => {
-    const old = createEvidenceRig(createFakeTime(NOON));
+  let old: EvidenceRig;
+  afterEach(() => old.dispose());
+
+  /** As release number `version` left it. */
+  function startOn(version: number, fill: (database: Database.Database) => void): void {
+    old = createEvidenceRig(createFakeTime(NOON));
     old.telemetry.close();
     const database = new Database(old.file);
     for (const table of database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all()) {
       database.exec(`DROP TABLE ${String(table)}`);
     }
-    database.exec(STEPS[0] ?? "");
-    database.exec("INSERT INTO boot VALUES ('production', 'i', 'b', 7, 0)");
-    database.exec(`INSERT INTO exposure VALUES ('production', 'redis', 'on', 3600000, ${NOON}, 41)`);
-    database.pragma("user_version = 1");
+    for (const step of STEPS.slice(0, version)) database.exec(step);
+    fill(database);
+    database.pragma(`user_version = ${version}`);
     database.close();
     old.restart();
+  }
+
+  it("keeps what it holds", async () => {
+    startOn(1, (database) => {
+      database.exec("INSERT INTO boot VALUES ('production', 'i', 'b', 7, 0)");
+      database.exec(`INSERT INTO exposure VALUES ('production', 'redis', 'on', 3600000, ${NOON}, 41)`);
+    });
     expect(old.telemetry.lastSequence(PRODUCTION, "i", "b")).toBe(7);
     expect(old.telemetry.exposures(PRODUCTION, aRollout().flag, 0)).toEqual({ on: 41 });
     await old.report({ sequence: 8, evidence: [aCell()] });
     await old.time.advanceAsync(2 * INTERVAL_MS);
     expect(old.evidence.intervals(arms, { through: old.evidence.through() })).toHaveLength(1);
-    old.dispose();
+  });
+
+  it("takes the one value that it knows of a gauge for all reports, and a posted one for the last word", async () => {
+    startOn(2, (database) => {
+      const put = database.prepare("INSERT INTO gauge VALUES ('production', ?, ?, ?, ?, ?)");
+      put.run("depth", "sdk", NOON_INTERVAL, NOON, 7);
+      put.run("score", "posted", NOON_INTERVAL, NOON + 5, 93);
+    });
+    const guardrails = ["depth", "score"].map((metric) => ({ metric, kind: "gauge", max: 5 }) as const);
+    const samples = () => Object.fromEntries(old.evidence.samples(aRollout({ guardrails })));
+    old.time.jumpWallClock(5);
+    expect(samples()).toEqual({
+      depth: { at: NOON, value: 7, lowest: 7, highest: 7 },
+      score: { at: NOON + 5, value: 93 },
+    });
+    await old.report({ gauges: [{ metric: "depth", last: 3, interval: NOON_INTERVAL }] });
+    expect(samples()["depth"]).toEqual({ at: NOON, value: 3, lowest: 3, highest: 7 });
   });
 });

@@ -112,9 +112,9 @@ function samplesOf(rollout: Sampled, store: Store, now: number): ReadonlyMap<str
       const sample = store.latestSample({ rollout: rollout.id, attempt: rollout.attempt }, id, now);
       if (sample) samples.set(id, toSample(sample));
     } else if ("kind" in guardrail && guardrail.kind === "gauge") {
-      const value = store.latestGauge(rollout.environment, guardrail.metric, now);
       // Gauges are of the environment. What was measured before the attempt began is of whatever was served then.
-      if (value && value.at >= begunAt) samples.set(id, value);
+      const reading = store.latestGauge(rollout.environment, guardrail.metric, { since: begunAt, through: now });
+      if (reading) samples.set(id, reading);
     }
   }
   return samples;

@@ -57,13 +57,23 @@ export interface ReporterRow {
   readonly lastAt: number;
 }
 
-export interface GaugeRow {
+interface GaugeRow {
   readonly environment: EnvironmentKey;
   readonly metric: string;
-  readonly source: "sdk" | "posted";
   /** Unix ms. */
   readonly at: number;
   readonly value: number;
+}
+
+export interface PostedGauge extends GaugeRow {
+  readonly source: "posted";
+}
+
+/** What processes said of one interval, dated by its beginning. `value` is the last of it. */
+export interface ReportedGauge extends GaugeRow {
+  readonly source: "sdk";
+  readonly lowest: number;
+  readonly highest: number;
 }
 
 /** Why evidence was not stored. A fixed set: it labels a metric. */
@@ -97,7 +107,7 @@ export class EvidenceMerge {
   readonly #known: KnownRollouts;
   readonly #sums = new Map<string, EvidenceSum>();
   readonly #reporters = new Map<string, ReporterRow>();
-  readonly #gauges = new Map<string, GaugeRow>();
+  readonly #gauges = new Map<string, ReportedGauge>();
   readonly #refused = new Map<EnvironmentKey, Map<EvidenceRefusal, number>>();
   readonly #strangers: { environment: EnvironmentKey; flag: string; variant: string; count: number }[] = [];
 
@@ -118,7 +128,7 @@ export class EvidenceMerge {
     return [...this.#reporters.values()];
   }
 
-  get gauges(): readonly GaugeRow[] {
+  get gauges(): readonly ReportedGauge[] {
     return [...this.#gauges.values()];
   }
 
@@ -145,9 +155,18 @@ export class EvidenceMerge {
     const present = intervalOf(receivedAt);
     for (const { metric, last, interval } of batch.gauges ?? []) {
       const at = Math.min(interval, present) * EVIDENCE_INTERVAL_MS;
-      // Of several processes the one that is heard last has the word.
-      const row: GaugeRow = { environment, metric, source: "sdk", at, value: last };
-      this.#gauges.set(JSON.stringify([environment, metric, at]), row);
+      const key = JSON.stringify([environment, metric, at]);
+      // Of several processes the one that is heard last must not hide what the others said.
+      const { lowest, highest } = this.#gauges.get(key) ?? { lowest: last, highest: last };
+      this.#gauges.set(key, {
+        environment,
+        metric,
+        source: "sdk",
+        at,
+        value: last,
+        lowest: Math.min(lowest, last),
+        highest: Math.max(highest, last),
+      });
     }
   }
 

@@ -3,7 +3,14 @@ import { EVIDENCE_INTERVAL_MS, LIMITS } from "@bunting/contracts/literals";
 import type { EvidenceCounts } from "@bunting/gating";
 import type { Database, Statement } from "better-sqlite3";
 import { CellSum, decodeCounts, encodeCounts } from "./cell-sum.ts";
-import type { EvidenceMerge, EvidenceRefusal, EvidenceSum, GaugeRow, ReporterRow } from "./evidence-merge.ts";
+import type {
+  EvidenceMerge,
+  EvidenceRefusal,
+  EvidenceSum,
+  PostedGauge,
+  ReportedGauge,
+  ReporterRow,
+} from "./evidence-merge.ts";
 import { intervalOf } from "./interval-index.ts";
 import { OTHER } from "./merge.ts";
 import { EVIDENCE_CAPS, RETENTION, SERIES_RETENTION } from "./schema.ts";
@@ -67,6 +74,18 @@ export interface GaugeReading {
   readonly at: number;
   readonly value: number;
 }
+
+/** `value` is the last report. */
+export interface ReportedReading extends GaugeReading {
+  readonly lowest: number;
+  readonly highest: number;
+}
+
+type StoredGauge = { readonly interval: number } & (
+  | ReportedReading
+  /** Posted. */
+  | (GaugeReading & { readonly lowest: null; readonly highest: null })
+);
 
 export interface UnknownVariant {
   readonly flag: string;
@@ -157,11 +176,13 @@ export class EvidenceStore {
   }
 
   /** False if the environment has as many gauges as it may. */
-  addGauge({ environment, metric, source, at, value }: GaugeRow): boolean {
+  addGauge(gauge: PostedGauge | ReportedGauge): boolean {
+    const { environment, metric, source, at, value } = gauge;
     const { hasGauge, gaugeCount, putGauge } = this.#statements;
     const isKnown = hasGauge.get(environment, metric) !== undefined;
     if (!isKnown && (gaugeCount.get({ environment }) as number) >= EVIDENCE_CAPS.gaugesPerEnvironment) return false;
-    putGauge.run(environment, metric, source, intervalOf(at), at, value);
+    const { lowest, highest } = gauge.source === "sdk" ? gauge : { lowest: null, highest: null };
+    putGauge.run(environment, metric, source, intervalOf(at), at, value, lowest, highest);
     return true;
   }
 
@@ -230,15 +251,38 @@ export class EvidenceStore {
     return { openInstanceCount: open, canaryInstanceCount: canary };
   }
 
-  /** Oldest first. */
+  /** The last value of each interval and source, oldest first. */
   gauges(environment: string, metric: string, sinceMs: number): GaugeReading[] {
     return this.#statements.gauges.all(environment, metric, intervalOf(sinceMs), sinceMs) as GaugeReading[];
   }
 
-  /** @param through Unix ms: what a clock that ran ahead dated later is passed over */
-  latestGauge(environment: string, metric: string, through: number): GaugeReading | undefined {
-    const { latestGauge } = this.#statements;
-    return latestGauge.get(environment, metric, intervalOf(through), through) as GaugeReading | undefined;
+  /**
+   * What a guardrail is to judge by. A posted value is the last word on what was reported in its interval and before, so that a
+   * correction holds. Of what was reported since, the latest interval counts together with the one before: processes report
+   * about every ten seconds, each at a moment of its own, so in the latest alone some may not have spoken yet.
+   *
+   * @param since Unix ms
+   * @param through Unix ms: what a clock that ran ahead dated later is passed over
+   */
+  latestGauge(
+    environment: string,
+    metric: string,
+    { since, through }: { readonly since: number; readonly through: number },
+  ): GaugeReading | ReportedReading | undefined {
+    const [latest, before] = this.#statements.latestGauges.all({
+      environment,
+      metric,
+      since,
+      through,
+      first: intervalOf(since),
+      last: intervalOf(through),
+    }) as (StoredGauge | undefined)[];
+    if (latest === undefined) return undefined;
+    const { at, value } = latest;
+    if (latest.lowest === null) return { at, value };
+    const isAdjacent = before?.interval === latest.interval - 1 && before.lowest !== null;
+    const { lowest, highest } = isAdjacent ? before : latest;
+    return { at, value, lowest: Math.min(lowest, latest.lowest), highest: Math.max(highest, latest.highest) };
   }
 
   /** @param through as of {@link latestGauge} */
@@ -431,15 +475,19 @@ function prepare(database: Database) {
        SELECT COUNT(metric) FROM name`,
     ),
     putGauge: all(
-      `INSERT INTO gauge (environment, metric, source, interval, at, value) VALUES (?, ?, ?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET at = excluded.at, value = excluded.value`,
+      `INSERT INTO gauge (environment, metric, source, interval, at, value, lowest, highest) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET at = excluded.at, value = excluded.value,
+         lowest = min(lowest, excluded.lowest), highest = max(highest, excluded.highest)`,
     ),
     gauges: all(
       "SELECT at, value FROM gauge WHERE environment = ? AND metric = ? AND interval >= ? AND at >= ? ORDER BY interval, at",
     ),
-    latestGauge: all(
-      `SELECT at, value FROM gauge WHERE environment = ? AND metric = ? AND interval <= ? AND at <= ?
-       ORDER BY interval DESC, at DESC LIMIT 1`,
+    // Two suffice: where a posted value stands before a report of its interval, the report counts no more.
+    latestGauges: all(
+      `SELECT interval, at, value, lowest, highest FROM gauge
+       WHERE environment = @environment AND metric = @metric AND interval BETWEEN @first AND @last
+         AND at BETWEEN @since AND @through
+       ORDER BY interval DESC, source = 'posted' DESC LIMIT 2`,
     ),
     pruneGauges: prune("gauge", "at < ?"),
     putSample: all(

@@ -83,8 +83,15 @@ const EVIDENCE = `
   ) STRICT;
 `;
 
+/** Of what SDKs reported within an interval, beside the last value. A posted value has neither: it is the last word. */
+const GAUGE_RANGE = `
+  ALTER TABLE gauge ADD COLUMN lowest REAL;
+  ALTER TABLE gauge ADD COLUMN highest REAL;
+  UPDATE gauge SET lowest = value, highest = value WHERE source = 'sdk';
+`;
+
 /** By the version that each leads to: 1, 2 … */
-export const STEPS: readonly string[] = [COUNTS, EVIDENCE];
+export const STEPS: readonly string[] = [COUNTS, EVIDENCE, GAUGE_RANGE];
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
