@@ -629,6 +629,32 @@ describe("a version that fails", () => {
     expect(said()).toContain("failures_game_logic_v2 0");
     await pass(1_000);
     expect(said()).toEqual([]);
+    // For twenty seconds the server judges by what was said before as well.
+    await pass(18_000);
+    expect(said()).toEqual([]);
+    await pass(2_000);
+    expect(said()).toEqual(allWell);
+    await pass(60_000);
+    expect(said()).toEqual([]);
+  });
+
+  it("says twenty seconds after it was mended that nothing is wrong, whatever else it has said so for meanwhile", async () => {
+    const logic = (share: number) => ({
+      variants: { v1: "v1", v2: "v2" },
+      fallthrough: { v1: 100 - share, v2: share },
+    });
+    const flags = createTestFlags({ logic: logic(50) });
+    const world = await populated({ flags, flag: "logic", versions: { v1: "v1", v2: "v2" } });
+    await world.done(world.logic.settled());
+    await world.done(world.logic.process(fault("v2", "throw")));
+    await world.done(world.logic.loadModuleVersion("v2"));
+    flags.set("logic", logic(60));
+    await world.pass(11_000);
+    const before = flags.reported.length;
+    await world.pass(7_000);
+    expect(flags.reported.slice(before)).toEqual([]);
+    await world.pass(3_000);
+    expect(flags.reported.slice(before)).toContainEqual({ metric: "failures_logic_v2", value: 0 });
   });
 
   it("says so anew ten seconds after a change of the flag, because an attempt that began with it counts no value of before", async () => {

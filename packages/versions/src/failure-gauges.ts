@@ -7,10 +7,11 @@ import type { Clock } from "./ports.ts";
  * whose plan names its canary's takes the canary back from every process when one of them says more than zero.
  *
  * The outcomes alone do not show a break where a version has a few entities, or all of them: among thousands of good batches
- * it is no rate. And the server knows one value of a gauge, that of the process that was heard last. So whoever has nothing to
- * say speaks up once, for without a value the rollout waits, and then hardly ever; whoever has broken says so with every batch
- * of telemetry until its version is mended. What all others say in between hides it for a moment and not for good. After a change of
- * the flag all speak once more: a rollout begins with one, and listens to nothing that was said before it.
+ * it is no rate. The server judges by the worst that it was told within the latest two intervals of ten seconds. So whoever has
+ * nothing to say speaks up once, for without a value the rollout waits, and then hardly ever; whoever has broken says so with
+ * every batch of telemetry until its version is mended, so that nobody's good word hides it. A mended one says so at once, and
+ * again when the intervals of its failures are past: until then they count as well, and if nobody spoke, for good. After a
+ * change of the flag all speak once more: a rollout begins with one, and listens to nothing that was said before it.
  */
 export interface FailureGauges {
   /** Somebody has loaded it again: what broke before counts no more. */
@@ -25,6 +26,8 @@ export interface FailureGauges {
 const REPEATED_AFTER_MS = 3_600_000;
 /** Values are dated by the beginning of their interval of ten seconds: one from the next interval is surely of after the change. */
 const REPEATED_AFTER_CHANGE_MS = 10_000;
+/** The interval of a failure and the next one are judged as one; two later it is past. */
+const REPEATED_AFTER_MENDING_MS = 20_000;
 /** Of the contracts: letters in lower case, digits and underscores. */
 const METRIC_CHARACTERS = 64;
 
@@ -36,6 +39,7 @@ export function createFailureGauges(
   const { flags, key } = flag;
   const counts = new Map([...versions.keys()].map((version) => [version, 0]));
   let dueAt = clock.monotonic() + REPEATED_AFTER_MS;
+  let mendedAt = -Infinity;
   const tell = (version: string, count: number): void => {
     counts.set(version, count);
     flags.gauge(failureMetric(key, version), count);
@@ -51,6 +55,10 @@ export function createFailureGauges(
   });
   return {
     mended(version) {
+      if (counts.get(version) !== 0) {
+        mendedAt = clock.monotonic();
+        dueAt = Math.min(dueAt, mendedAt + REPEATED_AFTER_MENDING_MS);
+      }
       tell(version, 0);
       send();
     },
@@ -60,7 +68,8 @@ export function createFailureGauges(
     repeat() {
       const now = clock.monotonic();
       if (now >= dueAt) {
-        dueAt = now + REPEATED_AFTER_MS;
+        const isPast = now >= mendedAt + REPEATED_AFTER_MENDING_MS;
+        dueAt = isPast ? now + REPEATED_AFTER_MS : mendedAt + REPEATED_AFTER_MENDING_MS;
         return tellAll();
       }
       for (const [version, count] of counts) if (count > 0) tell(version, count);
