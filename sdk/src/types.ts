@@ -300,7 +300,10 @@ export interface Flags<Subject = User> {
    * guardrails look at that metric. Costs a map look-up if there is none. Never throws.
    */
   track(metric: string, user: Subject | undefined, value?: number): void;
-  /** Reports a figure of the whole process, as `queue_depth`: the last value counts. Never throws. */
+  /**
+   * Reports a figure of the whole process, as `queue_depth`: the last value within a batch. Of several processes guardrails judge
+   * by the worst, within ten to twenty seconds, so report it about every ten seconds. Never throws.
+   */
   gauge(metric: string, value: number): void;
   /**
    * Middleware that reports the outcome of requests: every flag that is read while a request is served, however deep in the

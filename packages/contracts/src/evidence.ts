@@ -68,6 +68,6 @@ export const breakerReport = z.object({
 });
 export type BreakerReport = z.infer<typeof breakerReport>;
 
-/** Values of one gauge since the batch before. */
+/** The last value of one gauge since the batch before. Of several processes the server judges by the worst. */
 export const gaugeReport = z.object({ metric: metricKey, last: z.number(), interval: z.int().min(0) });
 export type GaugeReport = z.infer<typeof gaugeReport>;

@@ -93,7 +93,10 @@ const ratioGuardrail = z
     },
   );
 
-/** A figure of the whole system, posted by a script or reported by `gauge()`: a Lighthouse score, CPU, revenue. */
+/**
+ * A figure of the whole system, posted by a script: a Lighthouse score, CPU, revenue. Or one of each process, reported by
+ * `gauge()`: then the worst of them is judged.
+ */
 const gaugeGuardrail = z
   .strictObject({
     metric: metricKey,

@@ -139,7 +139,7 @@ export function evidenceRoutes(router: Router, { ledger, telemetry, clock, sched
       summary: "Post the value of a gauge",
       description:
         "A figure of the whole system that no SDK knows: a Lighthouse score, CPU, revenue. Guardrails of kind `gauge` judge by " +
-        "the latest value. Within ten seconds the last one posted counts.",
+        "the latest value: this one, until another is posted, or processes report the metric after these ten seconds.",
       access: "post_gauge",
       params: inEnvironment,
       body: { schema: gaugeDraft },

@@ -14,7 +14,7 @@ export function observeGuardrails(registry: Registry, live: () => Iterable<Rollo
   // Registered first, so read first: it reads for both.
   const values = new Gauge({
     name: "bunting_rollout_guardrail_value",
-    help: "What the latest look measured: rates are 0-1, latencies ms.",
+    help: "What the latest look measured: rates are 0-1, latencies ms, of a reported gauge the worst value.",
     labelNames: [...guardrail, "arm"],
     registers,
     collect: () => collect(),
