@@ -60,7 +60,7 @@ type Parsed =
 
 /** Reads what a merge patch made of a configuration. */
 export function parseSettings(document: unknown): Parsed {
-  const parsed = readDocument(configurationDraft, document);
+  const parsed = readDocument(configurationDraft, document, JSON.stringify(document).length);
   if (parsed.success) return { ok: true, draft: parsed.data };
   return refuse(
     "invalid_request",

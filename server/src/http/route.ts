@@ -277,7 +277,7 @@ async function readJson(
     const errors = reading.code === "invalid_request" ? [{ path: reading.path, message: reading.message }] : undefined;
     return { ok: false, ...refused(reading.code, reading.message, errors) };
   }
-  const parsed = readDocument(schema, reading.value);
+  const parsed = readDocument(schema, reading.value, body.bytes.byteLength);
   if (!parsed.success) return { ok: false, refusal: invalid("body", parsed.error) };
   return { ok: true, value: parsed.data, bytes: body.bytes };
 }

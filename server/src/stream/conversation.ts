@@ -1,6 +1,6 @@
 import { type ClientMessage, clientMessage, type ErrorCode, type TelemetryBatch } from "@bunting/contracts";
 import { LIMITS } from "@bunting/contracts/literals";
-import { readingOf } from "../field-errors.ts";
+import { readDocument } from "../field-errors.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { type Telemetry, telemetryIdentity } from "../telemetry/telemetry.ts";
 import { BATCH_BURST, type Channel } from "./channel.ts";
@@ -29,7 +29,7 @@ export class Conversation {
   hear(channel: Channel, connection: Connection, text: string | null): void {
     if (!this.#admit(channel, connection)) return;
     const value = text === null ? undefined : parse(text);
-    const message = clientMessage.safeParse(value, text === null ? undefined : readingOf(text));
+    const message = readDocument(clientMessage, value, text?.length ?? 0);
     if (message.success) this.#dispatch(channel, connection, message.data);
     else this.#malformed(channel, connection, value);
   }
