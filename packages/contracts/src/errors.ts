@@ -296,6 +296,14 @@ export const ERRORS = define({
     remedy: "Server and client tokens take exactly one environment; stay within your own.",
     retryable: false,
   },
+  last_admin_token: {
+    status: 409,
+    meaning:
+      "This is the only living admin token that covers every environment: without it nobody could create another.",
+    normal: "When the token of the first start is retired.",
+    remedy: "Create another admin token first, and revoke this one with that.",
+    retryable: false,
+  },
   secret_shown_once: {
     status: 409,
     meaning: "This Idempotency-Key already created what the detail names, and a secret is shown only once.",

@@ -267,7 +267,8 @@ const ELSEWHERE: readonly ErrorCode[] = [
   "telemetry_too_old",
   "backup_running",
   "backup_failed",
-  // These need a plan, or deliveries that have failed.
+  // These need a plan, deliveries that have failed, or a server with a single admin token.
+  "last_admin_token",
   "webhook_unknown",
   "webhook_disabled",
   "delivery_not_found",

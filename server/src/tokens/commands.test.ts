@@ -61,6 +61,24 @@ describe("revoking a token", () => {
     expect(world.do({ type: "revoke_token", id }).decision.edits).toEqual([]);
   });
 
+  it("leaves the last living admin token of all environments, without which nobody could create another", () => {
+    const admin = (more: Parameters<typeof createTokenOf>[0] = {}): string => {
+      const { decision } = world.do(createTokenOf({ kind: "admin", environments: null, ...more }));
+      return decision.audit[0]?.object.key ?? "";
+    };
+    const revoke = (id: string) => world.refusal({ type: "revoke_token", id }).code;
+    const first = admin();
+    admin({ environments: [PRODUCTION] });
+    admin({ kind: "operator" });
+    admin({ expiresAt: "2026-01-01T01:00:00Z" });
+    expect(revoke(first)).toBeNull();
+    world.now = "2026-01-01T02:00:00.000Z";
+    expect(revoke(first)).toBe("last_admin_token");
+    const second = admin();
+    world.do({ type: "revoke_token", id: first });
+    expect(revoke(second)).toBe("last_admin_token");
+  });
+
   it("does not find what is not there, or not within the actor's environments", () => {
     world.do(createTokenOf({ environments: [PRODUCTION] }));
     expect(world.refusal({ type: "revoke_token", id: "none" }).code).toBe("token_not_found");

@@ -3,7 +3,7 @@ import { LIMITS } from "@bunting/contracts/literals";
 import type { Command } from "../ledger/command.ts";
 import { type Decided, NOTHING, refuse, type Situation } from "../ledger/decision.ts";
 import type { StoredToken } from "../ledger/state.ts";
-import { isBefore } from "./lifetime.ts";
+import { isBefore, isLive } from "./lifetime.ts";
 import { within } from "./permission.ts";
 
 type Create = Extract<Command, { type: "create_token" }>;
@@ -58,6 +58,10 @@ export function revokeToken({ id }: Revoke, { state, actor, now }: Situation): D
     return refuse("token_not_found", `There is no token ${id}.`);
   }
   if (before.revokedAt !== null) return NOTHING;
+  const others = [...state.tokens.values()].filter((token) => token.id !== id);
+  if (isAdminOfAll(before, now) && !others.some((token) => isAdminOfAll(token, now))) {
+    return refuse("last_admin_token", `${id} is the only admin token that covers every environment.`);
+  }
   const after = { ...before, revokedAt: now };
   return {
     ok: true,
@@ -67,6 +71,10 @@ export function revokeToken({ id }: Revoke, { state, actor, now }: Situation): D
     ],
     closing: { type: "token_revoked", token: id },
   };
+}
+
+function isAdminOfAll(token: StoredToken, now: string): boolean {
+  return token.kind === "admin" && token.environments === null && isLive(token, now);
 }
 
 /** The token without its digest. `lastUsedAt` is left out too: it moves outside of any audited change. */

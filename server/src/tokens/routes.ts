@@ -115,11 +115,12 @@ export function tokenRoutes(router: Router, { ledger }: { ledger: Pick<Ledger, "
       operationId: "revokeToken",
       tag,
       summary: "Revoke a token",
-      description: "Its streams end within two seconds. Revoking twice changes nothing.",
+      description:
+        "Its streams end within two seconds. Revoking twice changes nothing. The last admin token that covers every environment stays.",
       access: "revoke_token",
       params: ofToken,
       success: { status: 200, description: "The token, revoked.", schema: tokenSchema, example: TOKEN },
-      errors: ["token_not_found", ...STORAGE_ERRORS],
+      errors: ["token_not_found", "last_admin_token", ...STORAGE_ERRORS],
     },
     (request) => {
       const id = request.params.token;
