@@ -1,12 +1,20 @@
-import { createServer, type IncomingMessage, request as open, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, request as open, type Server, type ServerResponse } from "node:http";
+import {
+  connect,
+  constants,
+  createServer as createSecondServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from "node:http2";
 import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import type { EvidenceCell } from "@bunting/contracts";
 import { booleanFlag, createOrigin, eventually, type StreamServer, startStreamServer } from "@bunting/testkit";
-import { serve } from "@hono/node-server";
+import { createAdaptorServer, serve } from "@hono/node-server";
 import express from "express";
 import fastify from "fastify";
-import { Hono } from "hono";
+import { type Handler, Hono } from "hono";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createFlags } from "./create-flags.ts";
 import type { Flags, OutcomesOptions } from "./types.ts";
@@ -28,7 +36,7 @@ const ROLLOUT = {
 };
 
 /** What a request asks the application to do. */
-type Wish = "ok" | "broken" | "throws" | "missing" | "hangs" | "twice" | "posted";
+type Wish = "ok" | "broken" | "throws" | "missing" | "hangs" | "twice" | "posted" | "cut";
 
 interface App {
   readonly port: number;
@@ -56,6 +64,14 @@ async function work(wish: Wish): Promise<number> {
   return wish === "broken" ? 503 : wish === "missing" ? 404 : 200;
 }
 
+/** Ends in an error as soon as the client has been promised a 200. */
+async function* brokenBody(response: ServerResponse): AsyncGenerator<string> {
+  yield "part";
+  await readFlag("u-1");
+  while (!response.headersSent) await setImmediate();
+  throw new Error("as asked");
+}
+
 const wishOf = (url: string | undefined): Wish => (url ?? "/").slice(1) as Wish;
 
 const APPS: Readonly<Record<string, (options: OutcomesOptions) => Promise<App>>> = {
@@ -64,6 +80,10 @@ const APPS: Readonly<Record<string, (options: OutcomesOptions) => Promise<App>>>
       const wish = wishOf(request.url);
       request.resume().on("end", () => {
         if (wish === "hangs") return void readFlag("u-1");
+        if (wish === "cut") {
+          response.write("part");
+          return void readFlag("u-1").then(() => request.socket.destroy());
+        }
         work(wish).then(
           (status) => response.writeHead(status).end("done"),
           () => response.writeHead(500).end("failed"),
@@ -79,10 +99,16 @@ const APPS: Readonly<Record<string, (options: OutcomesOptions) => Promise<App>>>
     app.all("/:wish", async (request, response) => {
       const wish = wishOf(request.url);
       if (wish === "hangs") return void (await readFlag("u-1"));
+      if (wish === "cut") {
+        response.write("part");
+        await work("throws");
+      }
       response.status(await work(wish)).send("done");
     });
     // Otherwise express prints what a route throws.
-    app.use((_error: unknown, _request: express.Request, response: express.Response, _next: express.NextFunction) => {
+    app.set("env", "test");
+    app.use((error: unknown, _request: express.Request, response: express.Response, next: express.NextFunction) => {
+      if (response.headersSent) return next(error);
       response.status(500).end();
     });
     return listening(createServer(app));
@@ -96,17 +122,12 @@ const APPS: Readonly<Record<string, (options: OutcomesOptions) => Promise<App>>>
         await readFlag("u-1");
         return new Promise(() => {});
       }
+      if (wish === "cut") return reply.send(Readable.from(brokenBody(reply.raw)));
       return reply.code(await work(wish)).send("done");
     });
     await app.listen({ port: 0, host: "127.0.0.1" });
     const { port } = app.server.address() as AddressInfo;
-    return {
-      port,
-      close: async () => {
-        app.server.closeAllConnections();
-        await app.close();
-      },
-    };
+    return { port, close: () => app.close() };
   },
   hono: (options) => {
     const app = new Hono();
@@ -114,6 +135,10 @@ const APPS: Readonly<Record<string, (options: OutcomesOptions) => Promise<App>>>
     app.all("/:wish", async (context) => {
       if (context.req.method === "POST") await context.req.json();
       const wish = context.req.param("wish") as Wish;
+      if (wish === "hangs") {
+        await readFlag("u-1");
+        return new Promise(() => {});
+      }
       return context.body("done", (await work(wish)) as 200);
     });
     app.onError((_error, context) => context.body(null, 500));
@@ -158,13 +183,12 @@ describe.each(Object.keys(APPS))("TE-36 outcomes() in %s", (name) => {
   });
 });
 
-describe.each(["node:http", "express", "fastify"])("TE-36 a request that its client gives up, in %s", (name) => {
+describe.each(Object.keys(APPS))("TE-36 a request that its client gives up, in %s", (name) => {
   it.each([
     ["ignored", 0, 0],
     ["error", 1, 1],
   ] as const)("is %s", async (aborted, outcomes, errors) => {
-    const app = await APPS[name]?.({ aborted });
-    if (app === undefined) throw new Error(`There is no ${name}.`);
+    const app = await appOf(name, { aborted });
     const request = open({ port: app.port, host: "127.0.0.1", path: "/hangs" }).end();
     request.on("error", () => {});
     await eventually(() => expect(flags.status().counters.evidencePending).toBeGreaterThan(0));
@@ -172,6 +196,128 @@ describe.each(["node:http", "express", "fastify"])("TE-36 a request that its cli
     if (outcomes > 0) await eventually(() => expect(flags.status().counters.evidencePending).toBe(2));
     await app.close();
     expect(totals(await flushed())).toMatchObject({ exposures: 1, outcomes, errors });
+  });
+});
+
+describe.each(["node:http", "express", "fastify"])("TE-36 a response that the server breaks off, in %s", (name) => {
+  it("is an error, whatever status its headers promised", async () => {
+    const app = await appOf(name);
+    const response = await fetch(`http://127.0.0.1:${app.port}/cut`);
+    expect(response.status).toBe(200);
+    await expect(response.text()).rejects.toThrow();
+    await eventually(() => expect(flags.status().counters.evidencePending).toBe(2));
+    await app.close();
+    expect(totals(await flushed())).toMatchObject({ exposures: 1, outcomes: 1, errors: 1 });
+  });
+});
+
+describe("TE-36 outcomes() over HTTP/2", () => {
+  it.each([
+    ["is given up by its client: no outcome", constants.NGHTTP2_CANCEL, { outcomes: 0, errors: 0 }],
+    ["is broken off by the server: an error", null, { outcomes: 1, errors: 1 }],
+  ] as const)("a request that %s", async (_how, cancelCode, expected) => {
+    const ended = new Promise<void>((resolve) => {
+      const application = createSecondServer(
+        flags.outcomes()((_request: Http2ServerRequest, response: Http2ServerResponse) => {
+          response.once("close", resolve);
+          response.write("part");
+          void readFlag("u-1").then(() => {
+            if (cancelCode === null) response.stream.destroy(new Error("as asked"));
+          });
+        }),
+      );
+      application.on("close", resolve);
+      application.listen(0, "127.0.0.1", () => {
+        const { port } = application.address() as AddressInfo;
+        const client = connect(`http://127.0.0.1:${port}`);
+        const stream = client.request().resume();
+        stream.on("error", () => {});
+        stream.on("response", () => {
+          if (cancelCode !== null) stream.close(cancelCode);
+        });
+        stream.on("close", () => {
+          client.close();
+          application.close();
+        });
+      });
+    });
+    await ended;
+    expect(totals(await flushed())).toMatchObject({ exposures: 1, ...expected });
+  });
+});
+
+describe("TE-36 outcomes() that is mounted twice", () => {
+  const isMissing: OutcomesOptions = { isError: (status) => status === 404 };
+
+  it("gives one outcome, by what the middleware nearest to the route calls an error, in express", async () => {
+    const app = express();
+    app.use(flags.outcomes());
+    app.use((_request, _response, next) => void readFlag("u-1").then(() => next()));
+    const router = express.Router().use(flags.outcomes(isMissing));
+    router.get("/missing", async (_request, response) => {
+      response.status(await work("missing")).end();
+    });
+    app.use("/api", router);
+    expect(await outcomesOf(await listening(createServer(app)))).toEqual({ exposures: 2, outcomes: 1, errors: 1 });
+  });
+
+  it("gives one outcome, by what the middleware nearest to the route calls an error, in hono", async () => {
+    const app = new Hono();
+    app.use(flags.outcomes());
+    app.use(async (_context, next) => {
+      await readFlag("u-1");
+      await next();
+    });
+    app.use("/api/*", flags.outcomes(isMissing));
+    app.get("/api/missing", async (context) => context.body(null, (await work("missing")) as 404));
+    expect(await outcomesOf(await listening(createAdaptorServer(app) as Server))).toEqual({
+      exposures: 2,
+      outcomes: 1,
+      errors: 1,
+    });
+  });
+
+  async function outcomesOf(app: App) {
+    await fetch(`http://127.0.0.1:${app.port}/api/missing`);
+    await app.close();
+    const { exposures, outcomes, errors } = totals(await flushed());
+    return { exposures, outcomes, errors };
+  }
+});
+
+describe("TE-36 outcomes() in hono", () => {
+  it("gives the status that is sent to a handler that forgets its response", async () => {
+    const app = new Hono();
+    app.use(flags.outcomes());
+    app.onError((_error, context) => context.body(null, 500));
+    const forgetful = async (): Promise<void> => void (await readFlag("u-1"));
+    app.get("/", forgetful as unknown as Handler);
+    expect((await app.request("/")).status).toBe(500);
+    expect(totals(await flushed())).toMatchObject({ exposures: 1, outcomes: 1, errors: 1 });
+  });
+
+  it("gives no outcome to a handler that stops because its client has gone", async () => {
+    const app = new Hono();
+    app.use(flags.outcomes());
+    app.onError((_error, context) => context.body(null, 500));
+    const stopped = new Promise<void>((resolve) => {
+      app.get("/", async (context) => {
+        await readFlag("u-1");
+        const { signal } = context.req.raw;
+        await new Promise((_resolve, reject) =>
+          signal.addEventListener("abort", () => reject(new Error("stopped"))),
+        ).finally(resolve);
+        return context.body("done");
+      });
+    });
+    const { port, close } = await listening(createAdaptorServer(app) as Server);
+    const request = open({ port, host: "127.0.0.1" }).end();
+    request.on("error", () => {});
+    await eventually(() => expect(flags.status().counters.evidencePending).toBe(1));
+    request.destroy();
+    await stopped;
+    await close();
+    expect(totals(await flushed())).toMatchObject({ exposures: 1, outcomes: 0 });
   });
 });
 
@@ -188,14 +334,19 @@ describe("TE-36 what is no framework", () => {
   });
 });
 
+async function appOf(name: string, options: OutcomesOptions = {}): Promise<App> {
+  const app = await APPS[name]?.(options);
+  if (app === undefined) throw new Error(`There is no ${name}.`);
+  return app;
+}
+
 async function evidenceOf(
   name: string,
   wishes: readonly Wish[],
   options: OutcomesOptions = {},
   method = "GET",
 ): Promise<readonly EvidenceCell[]> {
-  const app = await APPS[name]?.(options);
-  if (app === undefined) throw new Error(`There is no ${name}.`);
+  const app = await appOf(name, options);
   for (const wish of wishes) {
     const body = method === "POST" ? { body: JSON.stringify({ large: "x".repeat(100_000) }) } : {};
     const headers = { "content-type": "application/json", connection: "close" };
@@ -222,15 +373,9 @@ function totals(cells: readonly EvidenceCell[]) {
   };
 }
 
-async function listening(application: ReturnType<typeof createServer>): Promise<App> {
+async function listening(application: Server): Promise<App> {
   await new Promise<void>((resolve) => application.listen(0, "127.0.0.1", resolve));
   const { port } = application.address() as AddressInfo;
-  return {
-    port,
-    close: () =>
-      new Promise((resolve) => {
-        application.close(() => resolve());
-        application.closeAllConnections();
-      }),
-  };
+  // Waits for its connections: cutting them would be the server's doing, where a client is to be seen going.
+  return { port, close: () => new Promise((resolve) => application.close(() => resolve())) };
 }

@@ -130,7 +130,7 @@ export function createTestFlags<Subject = User>(
     gauge: (metric, value) => void reported.push({ metric, value }),
     reported,
     place: createPlacer(serving, identify),
-    outcomes: (options = {}) => createOutcomes({ context: UNFOLLOWED, book }, options),
+    outcomes: (options = {}) => createOutcomes({ context: UNFOLLOWED, book, underWay: new WeakMap() }, options),
     ready: () => Promise.resolve("live"),
     on: (name, listener) => listeners.add(name, listener),
     status: () => statusOf(serving, slots.pending),

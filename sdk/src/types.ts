@@ -240,8 +240,13 @@ export interface OutcomesMiddleware {
 
 /** As much of hono's context as is used. */
 export interface HonoContext {
-  readonly req: { readonly raw: object };
+  readonly req: {
+    /** A web request. Its signal is aborted when the client gives up. */
+    readonly raw: { readonly signal?: { addEventListener(type: "abort", listener: () => void): void } };
+  };
   readonly res: { readonly status: number };
+  /** Whether `res` is the response that will be sent. */
+  readonly finalized?: boolean;
 }
 
 /** As much of a fastify instance as is used. */

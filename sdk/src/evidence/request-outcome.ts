@@ -7,7 +7,7 @@ const MOST_NOTED = 64;
 /** The flags that one request has read, waiting for how it ends. */
 export class RequestOutcome {
   private readonly noted: Witnessed[] = [];
-  private isOver = false;
+  isOver = false;
 
   /** A flag that is read again for the same unit is one trial: the request ends once. */
   note(arm: Arm, cell: CellCounters | null, unit: number): void {
