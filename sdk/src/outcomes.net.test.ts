@@ -204,7 +204,7 @@ describe.each(["node:http", "express", "fastify"])("TE-36 a response that the se
     const app = await appOf(name);
     const response = await fetch(`http://127.0.0.1:${app.port}/cut`);
     expect(response.status).toBe(200);
-    await expect(response.text()).rejects.toThrow();
+    await expect(response.text()).rejects.toThrow("terminated");
     await eventually(() => expect(flags.status().counters.evidencePending).toBe(2));
     await app.close();
     expect(totals(await flushed())).toMatchObject({ exposures: 1, outcomes: 1, errors: 1 });

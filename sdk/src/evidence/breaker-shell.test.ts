@@ -174,6 +174,32 @@ describe("TE-46 after 30 s the canary gets a trial", () => {
     before.error();
     expect(flags.status().breakers).toMatchObject([{ state: "half_open" }]);
   });
+
+  it("and stays closed when calls that hung since before it opened fail at last", () => {
+    const { world, flags, canary, burn } = live();
+    const hung = canary.slice(10, 30).map((user) => flags.expose("redis", user));
+    burn();
+    world.time.advance(30_000);
+    flags.expose("redis", canary[0]).success();
+    world.time.advance(10_000);
+    expect(flags.status().breakers).toEqual([]);
+    for (const exposure of hung) exposure.error();
+    expect(flags.status().breakers).toEqual([]);
+  });
+
+  it.each(["success", "error"] as const)("and a decision of the trial before changes nothing by its %s", (end) => {
+    const { world, flags, canary, burn } = live();
+    burn();
+    world.time.advance(30_000);
+    const hung = flags.expose("redis", canary[0]);
+    world.time.advance(1_000);
+    flags.expose("redis", canary[1]).error();
+    world.time.advance(60_000);
+    expect(flags.status().breakers).toMatchObject([{ state: "half_open" }]);
+    hung[end]();
+    world.time.advance(10_000);
+    expect(flags.status().breakers).toMatchObject([{ state: "half_open" }]);
+  });
 });
 
 describe("TE-47 a breaker reports itself", () => {

@@ -11,7 +11,7 @@ import {
 } from "../breaker.ts";
 import type { Cancel, Clock, Scheduler } from "../ports.ts";
 import type { Trials } from "./likelihood.ts";
-import type { Outcome } from "./live-rollout.ts";
+import type { Outcome, Witnessed } from "./live-rollout.ts";
 
 export interface BreakerHost {
   readonly clock: Clock;
@@ -25,6 +25,8 @@ export class BreakerShell {
   /** Asked on every evaluation of the flag. */
   isClosed = true;
   state: BreakerState = CLOSED;
+  /** How often it opened. */
+  openings = 0;
   /** Of the window that opened it last. */
   trials: Trials = { trialCount: 0, failureCount: 0 };
   private readonly host: BreakerHost;
@@ -44,11 +46,10 @@ export class BreakerShell {
     return true;
   }
 
-  settled(arm: ArmIndex, unit: number, { isError, now }: Outcome, isProbe: boolean): void {
-    if (this.hasEnded) return;
-    if (isProbe) return this.happened(isError ? { type: "probe_failed" } : { type: "probe_succeeded", now });
-    // What was exposed before it opened says nothing about how the canary does now.
-    if (!this.isClosed) return;
+  settled(arm: ArmIndex, { cell, unit, openings }: Witnessed, { isError, now }: Outcome): void {
+    // What was exposed before it opened says nothing about how the canary does now: a call that hung may end long after.
+    if (this.hasEnded || openings !== this.openings) return;
+    if (cell === null) return this.happened(isError ? { type: "probe_failed" } : { type: "probe_succeeded", now });
     if (!isError) return this.windows.succeeded(arm, now);
     this.windows.failed(arm, unit, now);
     if (arm !== CANARY || !this.windows.isBurning(now)) return;
@@ -67,6 +68,7 @@ export class BreakerShell {
     this.state = nextBreaker(before, event);
     if (this.state.name === before.name) return;
     this.isClosed = this.state.name === "closed";
+    if (this.state.name === "open") this.openings += 1;
     if (this.isClosed) this.windows = new OutcomeWindows();
     this.cancel();
     const { scheduler, clock } = this.host;

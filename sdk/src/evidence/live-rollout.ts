@@ -45,14 +45,14 @@ export class Arm {
     cell.track(metric, unit, value);
   }
 
-  /** `cell` is null for a probe of a half-open breaker, which is no evidence. `now` is monotonic ms. */
-  settle({ cell, unit }: Witnessed, outcome: Outcome): void {
+  settle(witnessed: Witnessed, outcome: Outcome): void {
+    const { cell, unit } = witnessed;
     if (cell !== null) {
       cell.outstanding -= 1;
       if (cell.isClosed) this.keeper.drop(1);
       else cell.settle(unit, outcome.isError, outcome.latencyMs);
     }
-    this.rollout.breaker.settled(this.index, unit, outcome, cell === null);
+    this.rollout.breaker.settled(this.index, witnessed, outcome);
   }
 }
 
@@ -66,8 +66,11 @@ export interface Outcome {
 /** One decision that an outcome can be told for. */
 export interface Witnessed {
   readonly arm: Arm;
+  /** Null for a probe of a half-open breaker, which is no evidence. */
   readonly cell: CellCounters | null;
   readonly unit: number;
+  /** Of the arm's breaker until then. */
+  readonly openings: number;
 }
 
 /** A rollout's stage as this process knows it: what it counted, and whether its canary burns here. */
@@ -185,9 +188,12 @@ export class Scope {
     const isOfScope = causeOf(decision) === this.cause;
     const index = isOfScope && given !== NONE_GIVEN ? given : variantIndexOf(decision);
     this.servedIndex = index;
+    const { openings } = this.breaker;
     if (!this.breaker.isClosed) {
       if (index !== this.canaryIndex) return null;
-      if (isOfScope && this.breaker.admit()) return { arm: this.rollout.canary, cell: null, unit: this.lastUnit() };
+      if (isOfScope && this.breaker.admit()) {
+        return { arm: this.rollout.canary, cell: null, unit: this.lastUnit(), openings };
+      }
       this.servedIndex = this.controlIndex;
       return null;
     }
@@ -196,7 +202,7 @@ export class Scope {
     const unit = this.lastUnit();
     const cell = arm.expose(unit);
     cell.outstanding += 1;
-    return { arm, cell, unit };
+    return { arm, cell, unit, openings };
   }
 
   /** What an open breaker serves instead of what; null while it is closed. */

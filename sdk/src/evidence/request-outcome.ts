@@ -14,7 +14,7 @@ export class RequestOutcome {
     if (this.isOver || this.noted.length === MOST_NOTED) return;
     for (const known of this.noted) if (known.unit === unit && known.arm === arm) return;
     if (cell !== null) cell.outstanding += 1;
-    this.noted.push({ arm, cell, unit });
+    this.noted.push({ arm, cell, unit, openings: arm.rollout.breaker.openings });
   }
 
   /** Once. Null: it ended in a way that says nothing. */
