@@ -426,6 +426,22 @@ describe("TE-41 how often batches go out", () => {
     expect(count(60_000)).toBe(12);
   });
 
+  it("is every 5 s too where the rollout began behind an override that is gone", () => {
+    const { world, flags } = live(booleanFlag("redis"), { overrideFile: "/o.json" });
+    world.files.contents.set("/o.json", '{ "redis": "off" }');
+    world.time.advance(2_000);
+    world.origin.put(flag(100));
+    world.time.advance(2_000);
+    world.files.contents.delete("/o.json");
+    world.time.advance(2_000);
+    const before = world.telemetry.batches.length;
+    for (let second = 0; second < 60; second += 1) {
+      flags.isEnabled("redis", "a");
+      world.time.advance(1_000);
+    }
+    expect(world.telemetry.batches.length - before).toBe(12);
+  });
+
   it("is what the server asks for, until a rollout begins or ends", () => {
     const { world, node, flags } = live(flag(100));
     for (const connection of node.connections) connection.send({ type: "telemetry_ack", sequence: 0, nextMs: 30_000 });

@@ -94,7 +94,11 @@ class ClientRunner implements Runner {
       beginning: this.beginning,
       freshness: () => this.freshness(),
       moved: (replica) => this.save(replica),
-      changed: (change) => this.listeners.tell("change", change),
+      changed: (change) => {
+        // A rollout may have begun or ended: by what the server said, or by an override that went or came.
+        this.flusher.setLive(this.book.isLive);
+        this.listeners.tell("change", change);
+      },
       noticed: (issues) => this.warnOf(issues),
       report: (code, message) => this.report(code, message),
     });
@@ -396,7 +400,6 @@ class ClientRunner implements Runner {
   }
 
   private save({ ruleset, left }: Replica): void {
-    this.flusher.setLive(this.book.isLive);
     if (this.state.name !== "closed") this.cache?.save({ ruleset, left, savedAt: this.platform.clock.now() });
   }
 
