@@ -289,6 +289,33 @@ describe("TE-35 run()", () => {
     expect(report()).toMatchObject([{ errorCount: 1 }]);
   });
 
+  it("follows what await would follow: functions too, and what calls back at once, or twice, or throws besides", async () => {
+    const { flags, report } = live();
+    // oxlint-disable unicorn/no-thenable -- what this is about
+    const rejecting = Object.assign(() => 0, {
+      then: (_fulfilled: unknown, rejected: (error: Error) => unknown) => rejected(new Error("remote")),
+    });
+    const twice = {
+      then(fulfilled: (value: number) => unknown) {
+        fulfilled(1);
+        fulfilled(2);
+        throw new Error("besides");
+      },
+    };
+    // oxlint-enable unicorn/no-thenable
+    expect(() => flags.run("redis", "a", { on: () => rejecting })).toThrow("remote");
+    expect(() => flags.run("redis", "a", { on: () => twice })).toThrow("besides");
+    expect(report()).toMatchObject([{ outcomeCount: 2, errorCount: 1 }]);
+  });
+
+  it("returns what a branch returns, though nobody may look at it", () => {
+    const { flags, report } = live();
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    expect(Object.is(flags.run("redis", "a", { on: () => proxy }), proxy)).toBe(true);
+    expect(report()).toMatchObject([{ outcomeCount: 1, errorCount: 0 }]);
+  });
+
   it("falls back to what isEnabled says, to off, and to the last branch", () => {
     const { flags } = live(flag(0));
     const branches = { on: () => "on", other: () => "other", off: () => "off", last: () => "last" };

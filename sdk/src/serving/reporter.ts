@@ -109,6 +109,8 @@ class Timing {
   private readonly witnessed: Witnessed;
   private readonly isError: (error: unknown) => boolean;
   private readonly startedAt: number;
+  /** A promise settles once; what only looks like one may call back again, and throw besides. */
+  private isOver = false;
 
   constructor(book: EvidenceBook, witnessed: Witnessed, isError: (error: unknown) => boolean) {
     this.book = book;
@@ -121,17 +123,19 @@ class Timing {
     let result: unknown;
     try {
       result = branch();
+      if (isThenable(result)) return this.followed(result) as ReturnType<Branch>;
     } catch (error) {
       this.failed(error);
       throw error;
     }
-    if (!isThenable(result)) {
-      this.settle(false);
-      return result as ReturnType<Branch>;
-    }
-    const told = result.then(
+    this.end(false);
+    return result as ReturnType<Branch>;
+  }
+
+  private followed(result: Thenable): unknown {
+    return result.then(
       (value) => {
-        this.settle(false);
+        this.end(false);
         return value;
       },
       (error) => {
@@ -139,15 +143,17 @@ class Timing {
         throw error;
       },
     );
-    return told as ReturnType<Branch>;
   }
 
   private failed(error: unknown): void {
-    if (judged(this.isError, error)) this.settle(true);
-    else abandon(this.witnessed);
+    this.end(judged(this.isError, error) ? true : null);
   }
 
-  private settle(isError: boolean): void {
+  /** Null: it failed in a way that says nothing. */
+  private end(isError: boolean | null): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    if (isError === null) return abandon(this.witnessed);
     const now = this.book.now();
     this.witnessed.arm.settle(this.witnessed, { isError, latencyMs: now - this.startedAt, now });
   }
@@ -193,6 +199,13 @@ interface Thenable {
   then(fulfilled: (value: unknown) => unknown, rejected: (error: unknown) => unknown): unknown;
 }
 
+/** As `await` sees it: functions too, which is what proxies of remote objects are. */
 function isThenable(value: unknown): value is Thenable {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) return false;
+  try {
+    return typeof (value as Partial<Thenable>).then === "function";
+  } catch {
+    // A proxy that lets nobody look is a value like any other.
+    return false;
+  }
 }
