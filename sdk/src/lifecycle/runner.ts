@@ -111,6 +111,7 @@ class ClientRunner implements Runner {
         source: new ReportSource(this.slots, this.served.book, () => this.served.table.overrides),
         instance: options.instance,
         carrier: (boot) => this.carrier(boot),
+        isConnecting: () => this.state.name === "connecting",
         bootChanged: () => this.changeBoot(),
       },
       options.flushIntervalMs,
@@ -231,6 +232,7 @@ class ClientRunner implements Runner {
     if (state.name !== before.name) this.since = this.platform.clock.now();
     this.perform(effects);
     if (state.name === "live" && before.name !== "live") this.becomeLive();
+    if (state.name === "waiting") this.flusher.carrierFailed();
     this.keepBoot();
     this.tellStatus();
   }

@@ -1,4 +1,4 @@
-import { booleanFlag, createOrigin, createSdkWorld, type SdkWorld, type StreamNode } from "@bunting/testkit";
+import { booleanFlag, createOrigin, createSdkWorld, NO_SERVER, type SdkWorld, type StreamNode } from "@bunting/testkit";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createFlagsOn } from "../create-flags.ts";
@@ -292,6 +292,30 @@ describe("LC-65 flush() and close()", () => {
     await closing;
     expect(world.telemetry.total).toBe(9);
     expect(world.time.pending).toBe(1); // the node's own heartbeat
+  });
+
+  it("wait for a connection that is being opened: a job may be done before", async () => {
+    const origin = createOrigin([booleanFlag("a")]);
+    const world = createSdkWorld(1, origin);
+    world.serve();
+    const flags = createFlagsOn(world.platform, { ...OPTIONS, bootstrap: origin.ruleset });
+    evaluate(flags, 3);
+    const closing = flags.close();
+    await world.time.advanceAsync(1_000);
+    await closing;
+    expect(world.telemetry.total).toBe(3);
+  });
+
+  it("and go on as soon as it is refused", async () => {
+    const origin = createOrigin([booleanFlag("a")]);
+    const world = createSdkWorld(1, origin);
+    world.network.server = NO_SERVER;
+    const flags = createFlagsOn(world.platform, { ...OPTIONS, bootstrap: origin.ruleset });
+    evaluate(flags, 3);
+    const closing = flags.close();
+    await world.time.advanceAsync(100);
+    await closing;
+    expect(world.held).toBe(0);
   });
 
   it("wait no longer than 2 s, and not at all without a way", async () => {

@@ -20,6 +20,8 @@ export interface FlusherHost {
   readonly instance: string;
   /** The way that is open now, for batches of this boot; null if none. */
   carrier(boot: string): Carrier | null;
+  /** Whether one is about to open, if all goes well: then {@link Flusher.carrierChanged} or {@link Flusher.carrierFailed} follows. */
+  isConnecting(): boolean;
   /** Batches need a connection that was opened under the new boot. */
   bootChanged(boot: string): void;
 }
@@ -38,6 +40,8 @@ export interface Flusher {
   setLive(isLive: boolean): void;
   /** A way has opened, or another one. */
   carrierChanged(): void;
+  /** The one that was about to open did not. */
+  carrierFailed(): void;
   /** `durable`: the highest sequence the server has of this boot, as a welcome tells it. */
   welcomed(durable: number): void;
   acknowledged(sequence: number, nextMs: number | undefined): void;
@@ -45,7 +49,7 @@ export interface Flusher {
   refused(sequence: number): void;
   /** The server takes this batch, but not before that time (TE-11). */
   delayed(retryAfterMs: number): void;
-  /** Calls back once all that is counted now is acknowledged, or nothing can be sent, or 2 s are over. */
+  /** Calls back once all that is counted now is acknowledged, or no way is there nor about to open, or 2 s are over. */
   flush(done: () => void): void;
   stop(): void;
 }
@@ -120,6 +124,10 @@ class BatchFlusher implements Flusher {
     else if (this.flushes.size > 0) this.collect();
   }
 
+  carrierFailed(): void {
+    if (this.flushes.size > 0) this.collect();
+  }
+
   welcomed(durable: number): void {
     if (durable < this.settled) return this.restart();
     this.settle(durable);
@@ -165,7 +173,8 @@ class BatchFlusher implements Flusher {
   private collect(): void {
     const { platform, source } = this.host;
     if (this.batch !== null) return this.transmitWhereNotWaiting(this.batch);
-    if (this.host.carrier(this.boot) === null || source.isEmpty) return this.finishFlushes();
+    if (source.isEmpty) return this.finishFlushes();
+    if (this.host.carrier(this.boot) === null) return this.finishFlushesWithoutWay();
     const wait = this.lastSentAt + LIMITS.telemetryBatchIntervalMs - platform.clock.monotonic();
     if (wait > 0) return this.timers.set("spacing", wait, () => this.collect());
     const report = source.take();
@@ -179,7 +188,7 @@ class BatchFlusher implements Flusher {
 
   private transmitWhereNotWaiting(batch: NumberedBatch): void {
     if (this.request === null && !this.timers.has("resend")) this.transmit(batch);
-    if (this.host.carrier(this.boot) === null) this.finishFlushes();
+    if (this.host.carrier(this.boot) === null) this.finishFlushesWithoutWay();
   }
 
   private transmit(batch: NumberedBatch): void {
@@ -274,6 +283,11 @@ class BatchFlusher implements Flusher {
     if (intervalMs === this.intervalMs) return;
     this.intervalMs = intervalMs;
     this.start();
+  }
+
+  /** A job may be done before its first connection is there. */
+  private finishFlushesWithoutWay(): void {
+    if (!this.host.isConnecting()) this.finishFlushes();
   }
 
   private finishFlushes(): void {
