@@ -1,12 +1,14 @@
+import { once } from "node:events";
 import { createServer, type IncomingMessage, request as open, type Server, type ServerResponse } from "node:http";
 import {
-  connect,
+  type ClientHttp2Stream,
+  connect as connectSecond,
   constants,
   createServer as createSecondServer,
   type Http2ServerRequest,
   type Http2ServerResponse,
 } from "node:http2";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import type { EvidenceCell } from "@bunting/contracts";
@@ -212,36 +214,44 @@ describe.each(["node:http", "express", "fastify"])("TE-36 a response that the se
 });
 
 describe("TE-36 outcomes() over HTTP/2", () => {
-  it.each([
-    ["is given up by its client: no outcome", constants.NGHTTP2_CANCEL, { outcomes: 0, errors: 0 }],
-    ["is broken off by the server: an error", null, { outcomes: 1, errors: 1 }],
-  ] as const)("a request that %s", async (_how, cancelCode, expected) => {
-    const ended = new Promise<void>((resolve) => {
-      const application = createSecondServer(
-        flags.outcomes()((_request: Http2ServerRequest, response: Http2ServerResponse) => {
-          response.once("close", resolve);
-          response.write("part");
-          void readFlag("u-1").then(() => {
-            if (cancelCode === null) response.stream.destroy(new Error("as asked"));
-          });
-        }),
-      );
-      application.on("close", resolve);
-      application.listen(0, "127.0.0.1", () => {
-        const { port } = application.address() as AddressInfo;
-        const client = connect(`http://127.0.0.1:${port}`);
-        const stream = client.request().resume();
-        stream.on("error", () => {});
-        stream.on("response", () => {
-          if (cancelCode !== null) stream.close(cancelCode);
-        });
-        stream.on("close", () => {
-          client.close();
-          application.close();
-        });
-      });
+  type Cut = (parts: { response: Http2ServerResponse; stream: ClientHttp2Stream; socket: Socket }) => void;
+
+  it.each<[string, Cut, { outcomes: number; errors: number }]>([
+    [
+      "its client cancels: no outcome",
+      ({ stream }) => stream.close(constants.NGHTTP2_CANCEL),
+      { outcomes: 0, errors: 0 },
+    ],
+    ["is lost with its connection: no outcome", ({ socket }) => socket.resetAndDestroy(), { outcomes: 0, errors: 0 }],
+    [
+      "the server breaks off: an error",
+      ({ response }) => response.stream.destroy(new Error("as asked")),
+      { outcomes: 1, errors: 1 },
+    ],
+  ])("a request that %s", async (_how, cut, expected) => {
+    let served: (response: Http2ServerResponse) => void = () => {};
+    const serving = new Promise<Http2ServerResponse>((resolve) => {
+      served = resolve;
     });
-    await ended;
+    const application = createSecondServer(
+      flags.outcomes()((_request: Http2ServerRequest, response: Http2ServerResponse) => {
+        response.write("part");
+        void readFlag("u-1").then(() => served(response));
+      }),
+    );
+    application.on("sessionError", () => {});
+    await new Promise<void>((resolve) => application.listen(0, "127.0.0.1", resolve));
+    const { port } = application.address() as AddressInfo;
+    const socket = connect({ port, host: "127.0.0.1" });
+    const client = connectSecond(`http://127.0.0.1:${port}`, { createConnection: () => socket });
+    const stream = client.request().resume();
+    for (const each of [client, stream, socket]) each.on("error", () => {});
+    const response = await serving;
+    const closed = once(response, "close");
+    cut({ response, stream, socket });
+    await closed;
+    client.destroy();
+    await new Promise((resolve) => application.close(resolve));
     expect(totals(await flushed())).toMatchObject({ exposures: 1, ...expected });
   });
 });

@@ -177,7 +177,11 @@ interface EndedResponse extends OutgoingResponse {
   /** What `destroy` was given. */
   readonly errored?: unknown;
   /** Of HTTP/2. */
-  readonly stream?: { readonly aborted: boolean; readonly rstCode?: number };
+  readonly stream?: {
+    readonly aborted: boolean;
+    readonly rstCode?: number;
+    readonly errored?: { readonly syscall?: unknown } | null;
+  };
 }
 
 /** Codes with which clients of HTTP/2 give up: NO_ERROR and CANCEL. */
@@ -186,7 +190,9 @@ const CLIENT_GAVE_UP: ReadonlySet<number | undefined> = new Set([0, 8]);
 /** HTTP/2 says `finish` of responses that were cut, too: its stream knows better. Null where all is well, or no such stream. */
 function endOfStream({ stream }: EndedResponse): Ending | null {
   if (stream?.aborted !== true) return null;
-  return CLIENT_GAVE_UP.has(stream.rstCode) ? "aborted" : "broken";
+  // Where the connection was lost, the code is the same as of an error here; only that one is the system's.
+  const isLost = typeof stream.errored?.syscall === "string";
+  return isLost || CLIENT_GAVE_UP.has(stream.rstCode) ? "aborted" : "broken";
 }
 
 /**
