@@ -86,6 +86,17 @@ describe("TE-45 an open breaker serves control", () => {
     expect(flags.evaluate("redis", { key: "u", country: "DE" })).toMatchObject({ variant: "third", detail: "rule:de" });
   });
 
+  it("or the caller's default where the control is of another type (LC-51)", () => {
+    const settings = { type: "json", variants: { on: { value: { size: 8 } }, off: { value: null } } };
+    const { flags, canary, control, burn } = live(flag({}, settings));
+    const fallback = { size: 1 };
+    expect(flags.value("redis", control[0], fallback)).toBe(fallback);
+    expect(flags.value("redis", canary[0], fallback)).toEqual({ size: 8 });
+    burn();
+    expect(flags.value("redis", canary[0], fallback)).toBe(fallback);
+    expect(flags.value("redis", canary[0], null)).toBe(null);
+  });
+
   it("but not against an override, nor a kill", () => {
     const { world, flags, canary, burn } = live();
     burn();

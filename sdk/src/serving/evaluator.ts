@@ -72,7 +72,9 @@ export function createEvaluator<Who>(serving: Serving, identify: ((user: Who) =>
       const decision = decide(served, subjectOf(user));
       // Not served, so not counted: the application goes on with its own default.
       if (!isOfTypeOf(fallback, served.values[variantIndexOf(decision)])) return fallback as Widened<T>;
-      return served.values[serve(served, decision)] as Widened<T>;
+      const index = serve(served, decision);
+      if (index === variantIndexOf(decision)) return served.values[index] as Widened<T>;
+      return orFallback(served.values[index], fallback) as Widened<T>;
     },
     evaluate(key, user) {
       const { table } = serving;
@@ -107,6 +109,11 @@ function serve(served: ServedFlag, decision: Decision): number {
 
 export function count({ counts }: ServedFlag, index: number): void {
   counts[index] = (counts[index] as number) + 1;
+}
+
+/** What an open breaker serves instead may be of another type where the flag is JSON: null, say, beside an object. */
+function orFallback(value: Json | undefined, fallback: Json): Json | undefined {
+  return isOfTypeOf(fallback, value) ? value : fallback;
 }
 
 /** A default of null takes anything: it says that the caller knows what it gets. */
