@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type Column, countRows } from "./count-rows.ts";
 import { variantKey } from "./key.ts";
 import { EVIDENCE_GROUPS, LIMITS } from "./literals.ts";
 import { metricKey } from "./rollout.ts";
@@ -9,10 +10,10 @@ import { metricKey } from "./rollout.ts";
  */
 
 const count = z.int().min(0).max(LIMITS.evidenceCount);
-const group = z
-  .int()
-  .min(0)
-  .max(EVIDENCE_GROUPS - 1);
+const group: Column = { name: "group", least: 0, most: EVIDENCE_GROUPS - 1 };
+const rung: Column = { name: "rung", least: 0, most: Number.MAX_SAFE_INTEGER };
+const bin: Column = { name: "bin", least: Number.MIN_SAFE_INTEGER, most: Number.MAX_SAFE_INTEGER };
+const counting = (name: string): Column => ({ name, least: 0, most: LIMITS.evidenceCount });
 
 /** One custom metric of one arm and interval. */
 export const metricEvidence = z.object({
@@ -24,7 +25,7 @@ export const metricEvidence = z.object({
   sum: z.number(),
   sumOfSquares: z.number().min(0),
   /** `[group, unitEventCount]`, only groups with some. */
-  groups: z.array(z.tuple([group, count])).max(EVIDENCE_GROUPS),
+  groups: countRows<[number, number]>([group, counting("unitEventCount")], EVIDENCE_GROUPS),
 });
 export type MetricEvidence = z.infer<typeof metricEvidence>;
 
@@ -47,11 +48,14 @@ export const evidenceCell = z.object({
   /** Units that were counted without looking, because the interval's set of seen units was full. */
   uncheckedCount: count,
   /** `[group, unitCount, outcomeCount, errorCount, unitErrorCount]`, only groups with something. */
-  groups: z.array(z.tuple([group, count, count, count, count])).max(EVIDENCE_GROUPS),
+  groups: countRows<[number, number, number, number, number]>(
+    [group, counting("unitCount"), counting("outcomeCount"), counting("errorCount"), counting("unitErrorCount")],
+    EVIDENCE_GROUPS,
+  ),
   /** Latency of outcomes as `[bin, count]`; see the sketch in docs/spec/telemetry.md. */
-  sketch: z.array(z.tuple([z.int(), count])).max(LIMITS.sketchBins),
+  sketch: countRows<[number, number]>([bin, counting("count")], LIMITS.sketchBins),
   /** `[group, rung, count]`: outcomes above the rung of the latency ladder, cumulative over rungs. */
-  ladder: z.array(z.tuple([group, z.int().min(0), count])).max(LIMITS.ladderEntries),
+  ladder: countRows<[number, number, number]>([group, rung, counting("count")], LIMITS.ladderEntries),
   metrics: z.record(metricKey, metricEvidence).optional(),
 });
 export type EvidenceCell = z.infer<typeof evidenceCell>;
