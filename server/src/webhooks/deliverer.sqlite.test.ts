@@ -379,6 +379,24 @@ describe("NO-11 a webhook in trouble", () => {
     slow.release();
   });
 
+  it("holds up nobody's deliveries for ever, though as many hang as are told at a time", async () => {
+    for (let index = 0; index < 9; index++) createWebhook(`hook-${index}`);
+    const slow = held();
+    receivers.answers = [slow.answer];
+    tell(2);
+    start();
+    await time.advanceAsync(0);
+    // One of the eight has ended. It has more to be told, and the ninth has waited longer.
+    slow.release();
+    await time.advanceAsync(0);
+    await time.advanceAsync(0);
+    const told = receivers.sent.map(({ url }) => url);
+    receivers.answers = [status(200)];
+    while (slow.count > 0) slow.release();
+    expect(told).toHaveLength(9);
+    expect(new Set(told).size).toBe(9);
+  });
+
   it("that is deleted while it is being told is forgotten, with all that waits", async () => {
     const releases = createWebhook("releases");
     const slow = held();

@@ -38,6 +38,8 @@ export class Deliverer {
   readonly #underWay = new Map<string, Promise<void>>();
   /** Results that the disk did not take, by webhook, which is told nothing more until it does: else it were told for ever. */
   readonly #unrecorded = new Map<string, TryResult>();
+  /** The webhook whose turn was last. */
+  #latest: string | null = null;
   #cancelTimer: Cancel = () => undefined;
   readonly #cancelListener: Cancel;
   #isClosed = false;
@@ -68,7 +70,7 @@ export class Deliverer {
     try {
       this.#recordAgain();
       const now = clock.now();
-      for (const webhook of ledger.state.webhooks.values()) {
+      for (const webhook of this.#inTurn()) {
         if (this.#underWay.size >= REQUESTS_AT_ONCE) break;
         if (!webhook.enabled) continue;
         if (this.#underWay.has(webhook.id) || this.#unrecorded.has(webhook.id)) continue;
@@ -82,7 +84,15 @@ export class Deliverer {
     this.#wakeSoon(Math.max(0, sleepMs));
   }
 
+  /** Beginning behind the one whose turn was last: in a fixed order the first eight, if they hang, would starve all others. */
+  #inTurn(): readonly StoredWebhook[] {
+    const webhooks = [...this.#deps.ledger.state.webhooks.values()];
+    const next = webhooks.findIndex(({ id }) => id === this.#latest) + 1;
+    return [...webhooks.slice(next), ...webhooks.slice(0, next)];
+  }
+
   #begin(webhook: StoredWebhook, due: DueDelivery): void {
+    this.#latest = webhook.id;
     const done = this.#deliver(webhook, due).then(
       () => {
         this.#underWay.delete(webhook.id);
