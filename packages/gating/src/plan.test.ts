@@ -104,6 +104,16 @@ describe("GA-142 a plan that can never be carried out is refused, with the field
       { guardrails: [{ source: "prometheus", query: "up", min: 1, max: 1, ...limits, exclusive: true }] },
       "guardrails",
     ],
+    [
+      "fewer errors than none",
+      { guardrails: [{ metric: "error_rate", max: 0, ...limits, exclusive: true }] },
+      "guardrails",
+    ],
+    [
+      "more users than all",
+      { guardrails: [{ metric: "conversion", kind: "ratio", min: 1, ...limits, exclusive: true }] },
+      "guardrails",
+    ],
     ["a window over midnight", { windows: [{ ...afternoon, from: "22:00", to: "02:00" }] }, "windows.0"],
     ["a zone that does not exist", { freezes: [{ ...afternoon, timezone: "Europe/Atlantis" }] }, "freezes.0"],
     [
@@ -118,7 +128,11 @@ describe("GA-142 a plan that can never be carried out is refused, with the field
   });
 
   it("has nothing to say of limits that leave one value", () => {
-    const guardrails: RolloutPlan["guardrails"] = [{ source: "prometheus", query: "up", min: 1, max: 1, ...limits }];
+    const guardrails: RolloutPlan["guardrails"] = [
+      { source: "prometheus", query: "up", min: 1, max: 1, ...limits },
+      { metric: "error_rate", max: 0, ...limits },
+      { metric: "conversion", kind: "ratio", min: 1, ...limits },
+    ];
     expect(planProblems(planWith({ guardrails }), TUESDAY)).toEqual([]);
   });
 

@@ -144,10 +144,17 @@ function guardrailProblems(plan: RolloutPlan): readonly Refusal[] {
 
 const isRequired = ({ guardrail }: { readonly guardrail: Guardrail }): boolean => guardrail.required;
 
-/** A lower limit above the upper one: it would fail at its first look, whatever is measured. */
+/** Limits that contradict each other, or a share's own bounds: it would fail at its first look, whatever is measured. */
 function leavesNoValue(guardrail: Guardrail): boolean {
-  if (!("min" in guardrail) || guardrail.min === undefined || guardrail.max === undefined) return false;
-  return guardrail.min > guardrail.max || (guardrail.exclusive && guardrail.min === guardrail.max);
+  const [lowest, highest] = isShare(guardrail) ? [0, 1] : [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+  const min = ("min" in guardrail ? guardrail.min : undefined) ?? lowest;
+  const max = ("max" in guardrail ? guardrail.max : undefined) ?? highest;
+  return min > max || (guardrail.exclusive && min === max);
+}
+
+function isShare(guardrail: Guardrail): boolean {
+  if ("source" in guardrail) return false;
+  return "kind" in guardrail ? guardrail.kind === "ratio" : guardrail.metric === "error_rate";
 }
 
 function calendarProblems({ windows, freezes }: RolloutPlan, now: number): readonly Refusal[] {

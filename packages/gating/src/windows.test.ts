@@ -183,8 +183,27 @@ describe("GA-124 a window ends after it begins, in a zone that exists", () => {
     [window(["fri"], "14:00", "14:00"), /does not/],
     [window(["fri"], "14:00", "17:00", "Europe/Atlantis"), /Europe\/Atlantis is not an IANA time zone/],
     [window(["fri"], "14:00", "17:00", "+02:00"), /\+02:00 is an offset/],
+    [window(["fri"], "14:00", "17:00", "2026-07-01T00:00+02:00"), /is not an IANA time zone/],
+    [window(["fri"], "14:00", "17:00", "2026-07-01T00:00Z"), /is not an IANA time zone/],
+    [window(["fri"], "14:00", "17:00", "2026-07-01T00:00+02:00[Europe/Paris]"), /is not an IANA time zone/],
   ])("refuses %o", (refused, sentence) => {
     expect(windowProblem(refused)).toMatch(sentence);
+  });
+
+  it.each([
+    "Europe/Paris",
+    "europe/paris",
+    "Asia/Calcutta",
+    "Asia/Kathmandu",
+    "Antarctica/Troll",
+    "America/Argentina/ComodRivadavia",
+    "Etc/GMT+5",
+    "EST",
+    "GMT",
+    "UTC",
+    "Zulu",
+  ])("takes %s", (timezone) => {
+    expect(windowProblem(window(["tue"], "14:00", "24:00", timezone))).toBeNull();
   });
 
   it("has nothing to say about an ordinary one", () => {

@@ -62,13 +62,19 @@ export function windowProblem({ timezone, from, to }: WeeklyWindow): string | nu
   if (from >= to) {
     return `A window ends after it begins: ${from} to ${to} does not. One over midnight is two: to 24:00, and from 00:00 of the next day.`;
   }
-  try {
-    Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(timezone);
-  } catch {
-    return `${timezone} is not an IANA time zone.`;
-  }
   // Temporal takes offsets too. Nobody's clock keeps one: the window would be an hour off for half of the year.
-  return /^[+-]/.test(timezone) ? `${timezone} is an offset and not an IANA time zone such as Europe/Paris.` : null;
+  if (/^[+-]/.test(timezone)) return `${timezone} is an offset and not an IANA time zone such as Europe/Paris.`;
+  return isZone(timezone) ? null : `${timezone} is not an IANA time zone.`;
+}
+
+/** Whether this is a zone's name. Of a whole timestamp Temporal takes the zone or the offset that is in it. */
+function isZone(timezone: string): boolean {
+  try {
+    const { timeZoneId } = Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(timezone);
+    return timeZoneId.toLowerCase() === timezone.toLowerCase();
+  } catch {
+    return false;
+  }
 }
 
 function includes({ timezone, days, from, to }: WeeklyWindow, now: number): boolean {
