@@ -56,7 +56,7 @@ export function reportMarkdown(report: RolloutReport): string {
     ...(report.omittedDecisionCount > 0 ? [`${report.omittedDecisionCount} older ones are left out.`] : []),
     table(["at", "by", "action", "verdict", "because"], report.decisions.map(decisionRow)),
     "## Links",
-    list(Object.entries(plan.links).map(([name, url]) => `${inline(name)}: <${url.replaceAll(">", "%3E")}>`)),
+    list(Object.entries(plan.links).map(([name, url]) => `${inline(name)}: <${new URL(url).href}>`)),
     "## Retrospective",
     "Went well:\n\nTo be changed:",
   ];
@@ -178,10 +178,15 @@ function list(items: readonly string[]): string {
   return items.length === 0 ? "None." : items.map((item) => `- ${item}`).join("\n");
 }
 
-/** What people wrote, as one line that is text and nothing else: no row, no heading, no markup comes of it. */
+/**
+ * What people wrote, as one line that is text and nothing else: no row, no heading, no list, no markup comes of it, and what
+ * looks like an entity stays as it was written.
+ */
 function inline(text: string): string {
   return text
     .replaceAll(/\s+/g, " ")
-    .replaceAll(/[\\|`*_#[\]]/g, (mark) => `\\${mark}`)
-    .replaceAll("<", "&lt;");
+    .replaceAll(/[\\|`*_~#[\]]/g, (mark) => `\\${mark}`)
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replace(/^(\d*)([.)+-](?=\s|$)|>)/, "$1\\$2");
 }

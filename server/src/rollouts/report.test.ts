@@ -223,4 +223,29 @@ describe("GA-222 the report", () => {
     expect(page).toContain("- [x] Dashboards are imported (release owner, 2026-11-24T13:02:10.000Z)");
     expect(page).toContain("- dashboard: <https://grafana.example.com/d/sessions>");
   });
+
+  it("GA-222 nor their links: no address ends the one it stands in, no name begins a list", () => {
+    const links = {
+      "1. > first": "https://a.example/<img src=x onerror=alert(1) ",
+      "> ~~second~~": "https://a.example/?q=<b>&x=1",
+      "&lt;third": "https://a.example/#<i>",
+    };
+    const plan = rolloutView.shape.plan.parse({ ...view.plan, links });
+    const page = reportMarkdown(reportOf(sources({ rollout: { ...view, plan } })));
+    const [, list] = /^## Links\n\n([^]*?)\n\n##/m.exec(page) ?? [];
+    expect(list?.split("\n")).toEqual([
+      "- 1\\. > first: <https://a.example/%3Cimg%20src=x%20onerror=alert(1)>",
+      "- \\> \\~\\~second\\~\\~: <https://a.example/?q=%3Cb%3E&x=1>",
+      "- &amp;lt;third: <https://a.example/#%3Ci%3E>",
+    ]);
+  });
+
+  it("GA-222 tells the stages that it still knows where the beginning is left out", () => {
+    const story = { rollout: { ...view, stage: 1, stageStartedAt: at(5) }, omittedDecisionCount: 1 };
+    const second = { stage: 1, percent: 100, startedAt: at(5), outcome: "rolled_back" };
+    expect(reportOf(sources({ ...story, records: STORY.slice(1) })).stages).toMatchObject([second]);
+    const report = reportOf(sources({ ...story, records: STORY.slice(2) }));
+    expect(report.stages).toMatchObject([second]);
+    expect(report.incidents).toMatchObject([{ detectSeconds: 180 }]);
+  });
 });

@@ -49,7 +49,7 @@ const NOTHING = { exposureCount: 0, outcomeCount: 0, errorCount: 0, unitCount: 0
 /** Stage by stage of each attempt, in the order in which they were entered. */
 function stagesOf(rollout: RolloutView, records: readonly DecisionRecord[]): StageReport[] {
   const stages: Stage[] = [];
-  const enter = ({ attempt, at }: Decision, stage: number): void => {
+  const enter = ({ attempt, at }: Pick<Decision, "attempt" | "at">, stage: number): void => {
     stages.push({
       attempt,
       stage,
@@ -67,6 +67,10 @@ function stagesOf(rollout: RolloutView, records: readonly DecisionRecord[]): Sta
     const last = stages.at(-1);
     if (last) Object.assign(last, { endedAt: at, outcome });
   };
+  // Of a long story the beginning may be left out. Then it begins in the middle of a stage.
+  const [first] = records;
+  const startedAt = first ? startOf(first, rollout) : null;
+  if (first && startedAt !== null && first.at > startedAt) enter({ ...first, at: startedAt }, first.stage ?? 0);
   for (const decision of records) {
     const current = stages.at(-1);
     const look = lookBehind(decision);
@@ -81,7 +85,7 @@ function stagesOf(rollout: RolloutView, records: readonly DecisionRecord[]): Sta
         break;
       case "promote":
         leave(decision, "promoted");
-        enter(decision, (current?.stage ?? -1) + 1);
+        enter(decision, (decision.stage ?? -1) + 1);
         break;
       case "complete":
         leave(decision, "completed");
@@ -113,6 +117,11 @@ function stagesOf(rollout: RolloutView, records: readonly DecisionRecord[]): Sta
   return stages;
 }
 
+/** When the stage that a decision names began, if that is the latest one of the rollout. */
+function startOf({ attempt, stage }: Decision, rollout: RolloutView): string | null {
+  return attempt === rollout.attempt && stage === rollout.stage ? rollout.stageStartedAt : null;
+}
+
 type Look = Pick<Decision, "attempt" | "stage" | "bakedSeconds" | "counts" | "guardrails">;
 
 /**
@@ -141,7 +150,7 @@ function incidentOf(decision: DecisionRecord, { rollout, records, receipt, now }
     (each) =>
       each.attempt === attempt && (each.action === "start" || each.action === "retry" || entersBefore(each, stage)),
   );
-  const startedAt = fromInstant(ofStage.at(-1)?.at ?? decision.at);
+  const startedAt = fromInstant(ofStage.at(-1)?.at ?? startOf(decision, rollout) ?? decision.at);
   const failing = decision.guardrails.filter(({ verdict }) => verdict === "fail");
   const firstFailure = records.find(
     (each) => each.attempt === attempt && each.stage === stage && each.verdict === "fail",
