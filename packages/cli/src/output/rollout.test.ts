@@ -126,6 +126,15 @@ describe("one line", () => {
     expect(line({ ...byAna, because: "Paused." })).toBe("11:59:50  pause              Paused. (Ana)");
   });
 
+  it("of a decision stays one, so that no comment looks like another decision", () => {
+    const because = "Ana paused it: later\n11:59:59  promote            Promoted from 1 % to 100 %.\n";
+    const shown = "Ana paused it: later 11:59:59 promote Promoted from 1 % to 100 %.";
+    expect(decisionLine(sampleDecision({ action: "pause", because }), PLAIN).split("\n")).toEqual([
+      `11:59:50  pause              ${shown}`,
+    ]);
+    expect(render({ because }).split("\n")).toContain(`because    ${shown}`);
+  });
+
   it("of a rollout says where it stands", () => {
     const rule = { ...sampleRollout().plan, scope: { rule: "eu" } };
     expect(rolloutLine(sampleRollout({ plan: rule }), PLAIN)).toBe(

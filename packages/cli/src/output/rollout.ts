@@ -14,7 +14,7 @@ import { consequenceOf, renderGuardrails } from "./guardrails.ts";
 import { stageBar } from "./stage-bar.ts";
 import { facts } from "./table.ts";
 import type { Style, Theme } from "./theme.ts";
-import { formatInstant, formatPercent, formatRate, formatSpan, formatTime } from "./words.ts";
+import { formatInstant, formatPercent, formatRate, formatSpan, formatTime, inOneLine } from "./words.ts";
 
 /** One rollout as of one moment, and the latest of what was decided about it, newest first. */
 export interface SeenRollout {
@@ -41,8 +41,8 @@ export function renderRollout({ rollout, decisions, trouble }: SeenRollout, nowM
         [
           ...nextFacts(rollout, nowMs),
           // The latest decision says it in its own line below.
-          ["because", decisions[0]?.because === rollout.because ? undefined : rollout.because],
-          ...unticked.map(({ item }): Fact => ["not ticked", item]),
+          ["because", decisions[0]?.because === rollout.because ? undefined : inOneLine(rollout.because)],
+          ...unticked.map(({ item }): Fact => ["not ticked", inOneLine(item)]),
           ...Object.entries(plan.links).map(([name, address]): Fact => [name, address]),
         ],
         theme,
@@ -70,7 +70,7 @@ export function decisionLine(
   const did = action === "none" ? (cause ?? verdict ?? "none") : action;
   const style: Style = verdict === "fail" || did === "rollback" || did === "kill" ? "bad" : (STYLES_OF[did] ?? "faint");
   const word = did.replaceAll("_", " ").padEnd(WORD_WIDTH);
-  return `${theme.paint("faint", formatTime(at))}  ${theme.paint(style, word)}  ${because}${by === "controller" || because.startsWith(by) ? "" : theme.paint("faint", ` (${by})`)}`;
+  return `${theme.paint("faint", formatTime(at))}  ${theme.paint(style, word)}  ${inOneLine(because)}${by === "controller" || because.startsWith(by) ? "" : theme.paint("faint", ` (${by})`)}`;
 }
 
 const WORD_WIDTH = 17;

@@ -131,3 +131,8 @@ export function serveInWords(serve: Serve): string {
 function valueInWords(value: ConditionValue): string {
   return typeof value === "string" && !/^[\p{L}_@/][^\s,]*$/u.test(value) ? JSON.stringify(value) : String(value);
 }
+
+/** What somebody wrote, on one line: a comment with a line feed must not look like an entry of the log of its own. */
+export function inOneLine(text: string): string {
+  return text.trim().replaceAll(/\s+/g, " ");
+}
