@@ -267,6 +267,8 @@ export const LIMITS = {
 
   stagesPerPlan: 20,
   guardrailsPerPlan: 32,
+  /** Every decision keeps the plan that it was made under. */
+  linksPerPlan: 32,
   /** Thirty days. */
   planSeconds: 30 * 24 * 60 * 60,
   /** A metric query, as in PromQL. */

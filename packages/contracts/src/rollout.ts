@@ -164,7 +164,7 @@ const timeOfDay = z.string().regex(/^(?:[01]\d|2[0-3]):[0-5]\d$|^24:00$/);
 export const weeklyWindow = z
   .strictObject({
     timezone: z.string().min(1).max(64),
-    days: z.array(z.enum(WEEKDAYS)).min(1),
+    days: z.array(z.enum(WEEKDAYS)).min(1).max(WEEKDAYS.length),
     from: timeOfDay.default("00:00"),
     to: timeOfDay.default("24:00"),
   })
@@ -223,7 +223,10 @@ export const rolloutPlan = z
     /** Each item is ticked by name before the start. */
     checklist: z.array(text(LIMITS.nameBytes).min(1)).max(32).default([]),
     /** Dashboards and documents, by name. */
-    links: z.record(text(LIMITS.nameBytes), z.url({ protocol: /^https?$/ })).default({}),
+    links: z
+      .record(text(LIMITS.nameBytes), z.url({ protocol: /^https?$/ }).max(LIMITS.urlBytes))
+      .refine((links) => Object.keys(links).length <= LIMITS.linksPerPlan, `At most ${LIMITS.linksPerPlan} links.`)
+      .default({}),
   })
   .refine(({ canary, control }) => canary !== control, {
     error: "Canary and control are two variants.",
