@@ -1,4 +1,5 @@
 import type { GuardrailVerdict, HoldCause, RolloutPlan, Verdict } from "@bunting/contracts";
+import { isGating } from "./guardrails.ts";
 import { instantText } from "./instant.ts";
 import type { NamedGuardrail, Sample } from "./judgement.ts";
 import { type CountedGuardrail, isCounted, type Measurement, measure, sampleCount } from "./measurement.ts";
@@ -53,8 +54,6 @@ export function judgeGuardrail(named: NamedGuardrail, tracker: Tracker | undefin
     ? judgeCounts(named, guardrail, tracker, look)
     : judgeOutside(named, guardrail as OutsideGuardrail, look);
 }
-
-export const isGating = ({ guardrail }: NamedGuardrail): boolean => guardrail.required && guardrail.onFail !== "alert";
 
 /** Whether its evidence of harm is merged with that of others: it leads back, and at once. */
 export function isMerged(named: NamedGuardrail): boolean {

@@ -28,6 +28,9 @@ export function guardrailsOfStage(plan: RolloutPlan, stage: number): readonly Na
   return namedGuardrails(plan).filter((named) => named.stage === null || named.stage === stage);
 }
 
+/** Whether its failure or its silence concerns the rollout: of one that informs or alerts, people are told and nothing else. */
+export const isGating = ({ guardrail }: NamedGuardrail): boolean => guardrail.required && guardrail.onFail !== "alert";
+
 function freeName(name: string, taken: ReadonlySet<string>): string {
   for (let attempt = 1; ; attempt += 1) {
     const candidate = attempt === 1 ? name : `${name}-${attempt}`;

@@ -1,7 +1,7 @@
 import type { RolloutPlan } from "@bunting/contracts";
 import { type Found, fail, hold } from "./finding.ts";
-import { type GuardrailJudgement, isGating, isMerged, SUSPECT_LOG_EVIDENCE } from "./guardrail-judgement.ts";
-import { namedGuardrails } from "./guardrails.ts";
+import { type GuardrailJudgement, isMerged, SUSPECT_LOG_EVIDENCE } from "./guardrail-judgement.ts";
+import { isGating, namedGuardrails } from "./guardrails.ts";
 import type { NamedGuardrail } from "./judgement.ts";
 import { logSumExp } from "./log-space.ts";
 import { isCounted } from "./measurement.ts";

@@ -83,6 +83,11 @@ describe("GA-142 a plan that can never be carried out is refused, with the field
       "guardrails",
     ],
     [
+      "promotion by itself through a stage that is alerted of and not judged",
+      { autoPromote: true, guardrails: [{ metric: "error_rate", max: 0.01, ...limits, onFail: "alert" }] },
+      "guardrails",
+    ],
+    [
       "more metrics than a rollout judges",
       {
         guardrails: Array.from({ length: 17 }, (_, index) => ({

@@ -1,6 +1,6 @@
 import type { Guardrail, RolloutPlan, VariantKey } from "@bunting/contracts";
 import { LIMITS } from "@bunting/contracts/literals";
-import { guardrailsOfStage, namedGuardrails } from "./guardrails.ts";
+import { guardrailsOfStage, isGating, namedGuardrails } from "./guardrails.ts";
 import type { Refusal } from "./refusal.ts";
 import { type ScopedConfiguration, serveOfScope } from "./scope.ts";
 import { splitOf } from "./split.ts";
@@ -113,7 +113,7 @@ function guardrailProblems(plan: RolloutPlan): readonly Refusal[] {
   const seen = new Set<string>();
   const twice = named.filter(({ id }) => seen.size === seen.add(id).size).map(({ id }) => id);
   const impossible = named.filter(({ guardrail }) => leavesNoValue(guardrail));
-  const unjudged = plan.stages.findIndex((_, stage) => !guardrailsOfStage(plan, stage).some(isRequired));
+  const unjudged = plan.stages.findIndex((_, stage) => !guardrailsOfStage(plan, stage).some(isGating));
   const metrics = new Set(named.flatMap(({ guardrail }) => ("kind" in guardrail ? guardrail.metric : [])));
   return [
     ...twice.map((id) =>
@@ -127,7 +127,7 @@ function guardrailProblems(plan: RolloutPlan): readonly Refusal[] {
       ? [
           invalid(
             "guardrails",
-            `Nothing has to pass at ${percentOfStage(plan, unjudged)} %: name a required guardrail, such as error_rate, or promote by hand.`,
+            `Nothing has to pass at ${percentOfStage(plan, unjudged)} %: name a required guardrail that does more than alert, such as error_rate, or promote by hand.`,
           ),
         ]
       : []),
@@ -141,8 +141,6 @@ function guardrailProblems(plan: RolloutPlan): readonly Refusal[] {
       : []),
   ];
 }
-
-const isRequired = ({ guardrail }: { readonly guardrail: Guardrail }): boolean => guardrail.required;
 
 /** Limits that contradict each other, or a share's own bounds: it would fail at its first look, whatever is measured. */
 function leavesNoValue(guardrail: Guardrail): boolean {
