@@ -42,7 +42,7 @@ describe("GA-121 the start that was planned for a Saturday", () => {
     const rollout = rolloutWith({ plan: afternoons });
     expect(refused(rollout, "start", { now: toUnixMs("2025-08-16T12:00:00Z") })).toEqual({
       code: "outside_release_window",
-      detail: "The next release window opens Tue 2025-08-19 14:00 Europe/Paris.",
+      detail: "The next release window opens Tue 2025-08-19 14:00 Europe/Paris, at 2025-08-19T12:00:00.000Z.",
       next: { at: TUESDAY, label: "Tue 2025-08-19 14:00 Europe/Paris" },
     });
     expect(ruled(rollout, "start", { now: TUESDAY }).rollout.state).toBe("running");

@@ -175,7 +175,7 @@ describe("GA-100 every state answers every event", () => {
 });
 
 describe("GA-101 what gives the canary more passes every gate, whoever asks", () => {
-  const closed = { open: false, next: { at: 1, label: "Tue 2025-08-19 14:00 Europe/Paris" } } as const;
+  const closed = { open: false, next: { at: Date.parse("2025-08-19T12:00:00Z"), label: "Tue 2025-08-19 14:00 Europe/Paris" } } as const;
   const missing = { name: "missing", waitsFor: ["a signature of sre"] } as const;
   const obstacle = { code: "rollout_canary_has_share", detail: "The scope serves on to 5 % already." } as const;
 
@@ -221,7 +221,7 @@ describe("GA-101 what gives the canary more passes every gate, whoever asks", ()
     const result = transition(states.pending, events.start, gates({ opening: closed }));
     expect("refusal" in result && result.refusal).toEqual({
       code: "outside_release_window",
-      detail: "The next release window opens Tue 2025-08-19 14:00 Europe/Paris.",
+      detail: "The next release window opens Tue 2025-08-19 14:00 Europe/Paris, at 2025-08-19T12:00:00.000Z.",
       next: closed.next,
     });
     expect(outcome(states.pending, events.start, gates({ opening: { open: false, next: null } }))).toBe(

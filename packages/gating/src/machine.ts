@@ -1,5 +1,6 @@
 import type { HoldCause, RolloutCommand, RolloutNotice } from "@bunting/contracts";
 import type { ApprovalStatus } from "./approval.ts";
+import { instantText } from "./instant.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Opening } from "./windows.ts";
 
@@ -385,7 +386,10 @@ function refuseKilled(): { readonly refusal: Refusal } {
 }
 
 function refuseOutside(next: Extract<Opening, { open: false }>["next"]): { readonly refusal: Refusal } {
-  const detail = next === null ? "No release window opens again." : `The next release window opens ${next.label}.`;
+  const detail =
+    next === null
+      ? "No release window opens again."
+      : `The next release window opens ${next.label}, at ${instantText(next.at)}.`;
   return { refusal: { code: "outside_release_window", detail, next } };
 }
 

@@ -109,9 +109,9 @@ export function tickChecklist(command: Tick, situation: Situation): Decided {
   const { actor, now } = situation;
   const item = rollout.checklist.find((each) => each.item === command.item);
   if (!item) {
-    return refuse("invalid_request", "The checklist has no such item.", [
-      { path: "/item", message: `The items are: ${rollout.checklist.map((each) => each.item).join("; ")}.` },
-    ]);
+    const items = rollout.checklist.map((each) => each.item).join("; ");
+    const message = items === "" ? "The plan has no checklist." : `The items are: ${items}.`;
+    return refuse("invalid_request", "The checklist has no such item.", [{ path: "/item", message }]);
   }
   if (rollout.state !== "pending") {
     return refuse("transition_not_allowed", "The checklist is ticked before the first start, and is closed with it.");
