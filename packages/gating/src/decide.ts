@@ -1,7 +1,7 @@
 import type { Decision, DecisionAction, EvidenceCell, HoldCause, Rollout, RolloutNotice } from "@bunting/contracts";
 import { armFromCells, type EvidenceInterval } from "./evidence.ts";
 import { instantText, toUnixMs } from "./instant.ts";
-import { judgeGuardrails } from "./judge.ts";
+import { judgeGuardrails, judgeStatistics } from "./judge.ts";
 import type { Breakers, Judgement, JudgementInputs, Sample } from "./judgement.ts";
 import { type Effect, type Event, isLive, type Transition, transition } from "./machine.ts";
 import { nextStepOf } from "./next-step.ts";
@@ -9,6 +9,7 @@ import { percentOfStage } from "./plan.ts";
 import { applyTransition, type FlagFacts, flagStatus, gatesOf, stateOf } from "./rollout.ts";
 import { type DecisionDraft, NO_COUNTS, type Ruling } from "./ruling.ts";
 import { splitAtPercent, splitOf } from "./split.ts";
+import type { AttemptStatistics } from "./statistics.ts";
 
 /** Everything one look of the controller is decided from, as JSON: stored with the decision, and replayed from there. */
 export interface DecisionInputs {
@@ -37,13 +38,16 @@ export type PreviousDecision = Pick<Decision, "at" | "attempt" | "stage" | "verd
  *
  * In this order: a person's word on the flag; a failure; a hold; a pass, which the release window, the approval and
  * `autoPromote` may still turn into a hold.
+ *
+ * @param statistics that somebody keeps, with all complete intervals added: of `cells` only those of the last minute are needed
  */
-export function decide(inputs: DecisionInputs): Ruling {
+export function decide(inputs: DecisionInputs, statistics?: AttemptStatistics): Ruling {
   const { rollout, flag } = inputs;
   if (!isLive(stateOf(rollout))) return rest(inputs);
   const status = flagStatus(rollout, flag);
   if (status !== "ours") return standDown(inputs, status);
-  return ruleOn(inputs, judgeGuardrails(judgementInputs(inputs)));
+  const judged = judgementInputs(inputs);
+  return ruleOn(inputs, statistics ? judgeStatistics(statistics, judged) : judgeGuardrails(judged));
 }
 
 /** What is done about a judgement. {@link decide} without the statistics. */

@@ -14,7 +14,7 @@ export {
 } from "./command.ts";
 export { type RatioInterval, RatioSequence } from "./confidence-sequence.ts";
 export { ControlHistory } from "./control-history.ts";
-export { type DecisionInputs, decide, intervalsOf, judgementInputs, type PreviousDecision, ruleOn } from "./decide.ts";
+export { type DecisionInputs, decide, intervalsOf, judgementInputs, type PreviousDecision } from "./decide.ts";
 export { addGroups, dispersion } from "./dispersion.ts";
 export {
   type ArmEvidence,
@@ -41,7 +41,7 @@ export type {
   SampleRatio,
   StageCounts,
 } from "./judgement.ts";
-export { type KeptInputs, restoreInputs } from "./kept-inputs.ts";
+export { decideInPages, isKept, type KeptInputs, restoreInputs } from "./kept-inputs.ts";
 export { LatencyComparison } from "./latency-comparison.ts";
 export { COMMANDS_OF, type Effect, type Event, isLive, type State, type Transition, transition } from "./machine.ts";
 export { nextStepOf } from "./next-step.ts";

@@ -1,6 +1,7 @@
 import type { DecisionCounts } from "@bunting/contracts";
 import { EVIDENCE_INTERVAL_MS } from "@bunting/contracts/literals";
 import { countsWithFresh } from "./counts.ts";
+import type { EvidenceInterval } from "./evidence.ts";
 import type { ArmCounts } from "./evidence-process.ts";
 import { type Found, fail, hold } from "./finding.ts";
 import { isGrossFailure } from "./gross-failure.ts";
@@ -34,7 +35,7 @@ export function judgeGuardrails(inputs: JudgementInputs): Judgement {
 /**
  * The same for statistics that somebody keeps: all complete intervals have been added, in order.
  *
- * @param inputs of `intervals` only those of the last minute are needed
+ * @param inputs of `intervals` only those of the last minute are needed, see {@link isOfLastMinute}
  */
 export function judgeStatistics(kept: AttemptStatistics, inputs: JudgementInputs): Judgement {
   const { plan, now } = inputs;
@@ -115,10 +116,15 @@ function breakerFindings({ openInstanceCount, canaryInstanceCount }: Breakers, {
   return [fail(because, { by: "breakers", action: "rollback", guardrails: [] })];
 }
 
+/** Whether a judgement looks at it beside the statistics. */
+export function isOfLastMinute({ interval }: Pick<EvidenceInterval, "interval">, now: number): boolean {
+  return (interval + 1) * EVIDENCE_INTERVAL_MS > now - GROSS_FAILURE_MS;
+}
+
 function recentCounts({ intervals, now, stage }: JudgementInputs): ArmCounts {
   const counts = { canaryExposureCount: 0, canaryEventCount: 0, controlExposureCount: 0, controlEventCount: 0 };
   for (const { interval, stage: reported, canary, control } of intervals) {
-    if (reported !== stage || (interval + 1) * EVIDENCE_INTERVAL_MS <= now - GROSS_FAILURE_MS) continue;
+    if (reported !== stage || !isOfLastMinute({ interval }, now)) continue;
     counts.canaryExposureCount += canary?.outcomeCount ?? 0;
     counts.canaryEventCount += canary?.errorCount ?? 0;
     counts.controlExposureCount += control?.outcomeCount ?? 0;

@@ -31,11 +31,22 @@ export interface Difference {
  *
  * @param record with whole inputs: `cells` of an analysis included. As it is stored or as it is read
  * @param engine of the process that replays, as it would store it: `node 22.12.0, v8 12.4`
+ * @param decision that was made again already, of evidence that comes in pages: `inputs` need not be whole then
  */
-export function replay(record: DecisionRecord & { readonly evidence?: unknown }, engine: string): Replay {
-  const { id: _id, revision: _revision, evidence: _evidence, engine: recordedEngine, inputs, ...recorded } = record;
+export function replay(
+  record: DecisionRecord & { readonly evidence?: unknown },
+  engine: string,
+  decision: DecisionDraft | null = decideAgain(record.inputs),
+): Replay {
+  const {
+    id: _id,
+    revision: _revision,
+    evidence: _evidence,
+    engine: recordedEngine,
+    inputs: _inputs,
+    ...recorded
+  } = record;
   const comparison = recordedEngine === engine ? "bytes" : "rounded";
-  const decision = decideAgain(inputs);
   const view = (value: unknown): unknown => (comparison === "bytes" ? value : rounded(value));
   const differences = [...differencesOf("", view(recorded), view(decision))];
   return { same: differences.length === 0, comparison, recordedEngine, differences, decision };

@@ -4,11 +4,8 @@ import {
   type DecisionInputs,
   decide,
   judgeGuardrails,
-  judgementInputs,
-  judgeStatistics,
   type KeptInputs,
   type Ruling,
-  ruleOn,
 } from "@bunting/gating";
 import { armsOf, type EvidenceRow, type EvidenceSource } from "../evidence/evidence.ts";
 import type { StoredRollout } from "../ledger/state.ts";
@@ -143,8 +140,7 @@ function judge(
   const inputs = inputsOf(stored, configuration, evidence, facts);
   const recent = evidence.recentCells(armsOf(stored.rollout)).filter(({ availableAt }) => availableAt <= through);
   const whole = { ...inputs, cells: [...recent, ...fresh] };
-  const judgement = judgeStatistics(statistics, judgementInputs(whole));
-  return { ruling: ruleOn(whole, judgement), inputs: { ...inputs, through, settledCount, fresh } };
+  return { ruling: decide(whole, statistics), inputs: { ...inputs, through, settledCount, fresh } };
 }
 
 function inputsOf(
