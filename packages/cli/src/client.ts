@@ -50,6 +50,8 @@ export interface Client {
   get<Value>(path: string, schema: Schema<Value>, query?: Query): Promise<Answer<Value>>;
   /** Undefined where the server knows no such thing, for what a server may or may not have. */
   find<Value>(path: string, schema: Schema<Value>, query?: Query): Promise<Answer<Value> | undefined>;
+  /** Page by page, for more than can be held at once. */
+  pages<Item>(path: string, page: Page<Item>, query?: Query, limit?: number): AsyncGenerator<Item[]>;
   /** All pages, or as many as hold `limit` items. */
   list<Item>(path: string, page: Page<Item>, query?: Query, limit?: number): Promise<Item[]>;
   /** A document that is no JSON. */
@@ -144,6 +146,18 @@ export function createClient(options: ClientOptions, world: ClientWorld): Client
   const get: Client["get"] = async (path, schema, query = {}) =>
     answerOf(await request({ method: "GET", path, query }), schema, options.url);
 
+  const pages: Client["pages"] = async function* (path, page, query = {}, limit = Number.POSITIVE_INFINITY) {
+    let left = limit;
+    let cursor: string | undefined;
+    do {
+      const wanted = Math.min(PAGE_SIZE, left);
+      const { value } = await get(path, page, { ...query, limit: wanted, cursor });
+      yield value.items;
+      left -= value.items.length;
+      cursor = value.nextCursor ?? undefined;
+    } while (cursor !== undefined && left > 0);
+  };
+
   async function* bytes(path: string, accept = "*/*"): AsyncGenerator<Uint8Array> {
     const patience = createPatience(timeoutMs);
     try {
@@ -182,15 +196,10 @@ export function createClient(options: ClientOptions, world: ClientWorld): Client
         throw error;
       }
     },
-    async list(path, page, query = {}, limit = Number.POSITIVE_INFINITY) {
+    pages,
+    async list(path, page, query, limit) {
       const items = [];
-      let cursor: string | undefined;
-      do {
-        const wanted = Math.min(PAGE_SIZE, limit - items.length);
-        const { value } = await get(path, page, { ...query, limit: wanted, cursor });
-        items.push(...value.items);
-        cursor = value.nextCursor ?? undefined;
-      } while (cursor !== undefined && items.length < limit);
+      for await (const read of pages(path, page, query, limit)) items.push(...read);
       return items;
     },
     async text(path, query = {}) {

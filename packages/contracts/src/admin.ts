@@ -244,6 +244,11 @@ export const decisionQuery = pageQuery.extend({
   expand: z.enum(["inputs"]).optional(),
 });
 
+export const decisionDocumentQuery = z.object({
+  /** `named`: without settled evidence, which may be gigabytes. `GET …/evidence` lists it in pages. */
+  evidence: z.enum(["whole", "named"]).default("whole"),
+});
+
 export const decisionPage = page(listedDecision, "DecisionPage");
 
 /**

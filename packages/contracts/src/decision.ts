@@ -101,10 +101,11 @@ export type DecisionRecord = z.infer<typeof decisionRecord>;
 export const decisionDocument = decisionRecord
   .extend({
     /**
-     * `whole`: `inputs` are all there. `gone`: evidence that it rests on is no longer kept, so it cannot be decided again.
-     * `unreadable`: not at the moment.
+     * `whole`: `inputs` are all there. `named`: evidence that had settled is named by `through` and `settledCount`, as it was
+     * asked for, and `GET …/evidence` lists it. `gone`: evidence that it rests on is no longer kept, so it cannot be decided
+     * again. `unreadable`: not at the moment.
      */
-    evidence: z.enum(["whole", "gone", "unreadable"]),
+    evidence: z.enum(["whole", "named", "gone", "unreadable"]),
   })
   .meta({ id: "DecisionDocument" });
 export type DecisionDocument = z.infer<typeof decisionDocument>;

@@ -1,4 +1,5 @@
-import type { DecisionDocument } from "@bunting/contracts";
+import type { DecisionDocument, EvidenceRow, RolloutView } from "@bunting/contracts";
+import { type DecisionInputs, decide } from "@bunting/gating";
 import { describe, expect, it } from "vitest";
 import { run } from "../run.ts";
 import { createTestWorld, sampleDecision, sampleRollout, TOKEN } from "../test-world.ts";
@@ -90,6 +91,117 @@ describe("a replay", () => {
       expect([exitCode, out]).toEqual([1, ""]);
       expect(err).toContain(`evidence_${evidence}`);
     }
+  });
+});
+
+const NOW = Date.UTC(2026, 0, 31, 12);
+const NEWEST = NOW / 10_000 - 3;
+/** Five minutes in the stage, two rows of an interval; of the first, the canary's second came late. */
+const rows = Array.from({ length: 61 }, (_, index) =>
+  (["on", "off"] as const).map((variant) => rowOf(variant, NEWEST - 30 + Math.floor(index / 2), index % 2)),
+)
+  .flat()
+  .sort((a, b) => a.interval - b.interval || a.variant.localeCompare(b.variant) || a.availableAt - b.availableAt);
+
+function rowOf(variant: "on" | "off", interval: number, lateness: number): EvidenceRow {
+  const groups = Array.from({ length: 32 }, (_, group) => [group, 3, 3, group < 2 ? 1 : 0, group < 2 ? 1 : 0]);
+  const counts = { exposureCount: 96, unitCount: 96, outcomeCount: 96, errorCount: 2, unitErrorCount: 2 };
+  const place = { rollout: stored.id, attempt: 1, stage: 2, variant, interval, availableAt: interval + 2 + lateness };
+  return { ...place, ...counts, uncheckedCount: 0, groups, sketch: [], ladder: [] } as unknown as EvidenceRow;
+}
+
+/** A look at all of them, as the server decided it and keeps it. */
+const analysis = ((): DecisionDocument => {
+  const { cells, ...inputs }: DecisionInputs = {
+    kind: "analysis",
+    rollout: stored as unknown as RolloutView,
+    flag: { killed: false, configurationVersion: 15 },
+    cells: rows,
+    samples: {},
+    breakers: { openInstanceCount: 0, canaryInstanceCount: 3 },
+    previous: null,
+    now: NOW,
+  };
+  const { decision } = decide({ ...inputs, cells });
+  const kept = { ...inputs, through: NOW / 10_000, settledCount: rows.length, fresh: [] };
+  return { ...record, ...decision, evidence: "named", inputs: kept } as unknown as DecisionDocument;
+})();
+
+async function replayingPages(
+  answered: readonly EvidenceRow[] | "unreadable",
+  { decision = analysis as object, isTerminal = false } = {},
+) {
+  const asked: URL[] = [];
+  const drawn: string[] = [];
+  let err = "";
+  const { world, out } = createTestWorld({
+    env: { BUNTING_TOKEN: TOKEN },
+    stderr: { write: (text) => void (err += text), isTerminal, columns: 100, rows: 40 },
+    progress: () => ({
+      update: (_, message) => void drawn.push(message),
+      end: () => void drawn.push("end"),
+    }),
+    fetch: (address) => {
+      const url = new URL(address);
+      asked.push(url);
+      if (!url.pathname.endsWith("/evidence")) return Promise.resolve(Response.json(decision));
+      if (answered === "unreadable") {
+        const problem = { type: "t", title: "t", status: 503, detail: "It fails.", requestId: "r-1" };
+        return Promise.resolve(Response.json({ ...problem, code: "storage_unknown_outcome" }, { status: 503 }));
+      }
+      // Cut between two rows of one place.
+      const first = Number(url.searchParams.get("cursor") ?? 0);
+      const last = first + 17;
+      const nextCursor = last < answered.length ? String(last) : null;
+      return Promise.resolve(Response.json({ items: answered.slice(first, last), nextCursor }));
+    },
+  });
+  return { exitCode: await run(["rollout", "replay", ID], world), out: out(), err, asked, drawn };
+}
+
+describe("GA-170 a replay of an analysis", () => {
+  it("reads its evidence in pages, as far as it was usable then, and finds the decision the same byte for byte", async () => {
+    expect(analysis.guardrails).toHaveLength(2);
+    const engine = { ...analysis, engine: "node test" };
+    const { exitCode, out, asked } = await replayingPages(rows, { decision: engine });
+    expect([exitCode, out]).toEqual([0, expect.stringContaining("✓ the same, byte for byte")]);
+    const [first, ...pages] = asked;
+    expect(first?.search).toBe("?evidence=named");
+    expect(pages).toHaveLength(Math.ceil(rows.length / 17));
+    for (const { searchParams } of pages) {
+      expect(searchParams.get("attempt")).toBe("1");
+      expect(searchParams.get("through")).toBe(String(NOW / 10_000));
+    }
+  });
+
+  it("finds a difference in it", async () => {
+    const { exitCode, out } = await replayingPages(rows, { decision: { ...analysis, bakedSeconds: 7 } });
+    expect([exitCode, out]).toEqual([1, expect.stringContaining("bakedSeconds\n  - 7")]);
+  });
+
+  it("says meanwhile how far it is, to somebody at a terminal", async () => {
+    const { drawn } = await replayingPages(rows, { isTerminal: true });
+    expect([drawn[0], drawn.at(-2), drawn.at(-1)]).toEqual(["17 rows of evidence", "122 rows of evidence", "end"]);
+    expect((await replayingPages(rows)).drawn).toEqual([]);
+  });
+});
+
+describe("GA-177 a replay of an analysis", () => {
+  const saidOf = async (...given: Parameters<typeof replayingPages>) => {
+    const { exitCode, out, err } = await replayingPages(...given);
+    return { exitCode, out, code: /evidence_\w+|not_replayable/.exec(err)?.[0] };
+  };
+
+  it("says that its evidence is gone, were it a single row", async () => {
+    const gone = { exitCode: 1, out: "", code: "evidence_gone" };
+    expect(await saidOf(rows.slice(1))).toEqual(gone);
+    expect(await saidOf([])).toEqual(gone);
+  });
+
+  it("says that its evidence cannot be read, or is of another release", async () => {
+    expect(await saidOf("unreadable")).toEqual({ exitCode: 1, out: "", code: "evidence_unreadable" });
+    const decision = { ...analysis, inputs: { kind: "analysis" } };
+    expect(await saidOf(rows, { decision })).toEqual({ exitCode: 1, out: "", code: "not_replayable" });
   });
 });
 

@@ -2,6 +2,7 @@ import { type DecisionDocument, type DecisionRecord, decisionDocument } from "@b
 import type { Replay } from "@bunting/gating";
 import { type Command, InvalidArgumentError } from "commander";
 import type { Action } from "../action.ts";
+import { evidencePages } from "../evidence-pages.ts";
 import { EXIT_CODES } from "../exit-code.ts";
 import { Failure } from "../failure.ts";
 import { decisionLine } from "../output/rollout.ts";
@@ -32,13 +33,12 @@ function parseDecisionId(text: string): string {
 }
 
 async function replayDecision(session: Session, id: string): Promise<void> {
-  const { client, output, world } = session;
+  const { client, output } = session;
   const rollout = DECISION_ID.exec(id)?.[1] ?? "";
-  const { value: record } = await client.get(paths.decision(rollout, id), decisionDocument);
+  const { value: record } = await client.get(paths.decision(rollout, id), decisionDocument, { evidence: "named" });
   if (record.evidence === "gone") throw evidenceGone(id);
   if (record.evidence === "unreadable") throw notReadable(id);
-  const { replay } = await import("@bunting/gating");
-  const result = replay(record, world.engine);
+  const result = await decideAgain(session, record);
   if (result.decision === null) throw notReplayable(id);
   output.show({ record: withoutInputs(record), replay: result }, (shown, theme) =>
     renderReplay(shown.record, shown.replay, theme),
@@ -50,6 +50,24 @@ async function replayDecision(session: Session, id: string): Promise<void> {
     remedy:
       "Replay it with the release that made it: what it rested on is stored with it. If that differs too, the record was changed.",
   });
+}
+
+/** Evidence is added up page by page. What a person asked for rests on none, nor does an analysis of another release. */
+async function decideAgain(session: Session, record: DecisionDocument): Promise<Replay> {
+  const { engine } = session.world;
+  const { decideInPages, isKept, replay } = await import("@bunting/gating");
+  const { id, rollout, attempt, evidence, inputs } = record;
+  if (evidence !== "named" || !isKept(inputs)) return replay(record, engine);
+  const { through, settledCount } = inputs;
+  const pages = evidencePages(session, rollout, { attempt, through, expectedCount: settledCount ?? 0 });
+  try {
+    const ruling = await decideInPages(inputs, pages);
+    if (ruling === null) throw evidenceGone(id);
+    return replay(record, engine, ruling.decision);
+  } catch (error) {
+    if (error instanceof Failure && error.report.code === "storage_unknown_outcome") throw notReadable(id);
+    throw error;
+  }
 }
 
 function notReplayable(id: string): Failure {
