@@ -4,6 +4,9 @@ import { paths } from "./paths.ts";
 import { openBar } from "./progress-bar.ts";
 import type { Session } from "./session.ts";
 
+/** To somebody who does not wait for the end of what only reads. */
+export const NOTHING_CHANGED = "Not waiting any longer. Nothing was changed.";
+
 interface AskedEvidence {
   readonly attempt: number;
   readonly through?: number;
@@ -21,7 +24,7 @@ export async function* evidencePages(
   { expectedCount, ...asked }: AskedEvidence & { readonly expectedCount: number },
 ): AsyncGenerator<readonly EvidenceRow[]> {
   // A bar of no length cannot be drawn.
-  const bar = openBar(session, Math.max(1, expectedCount), "Not waiting any longer. Nothing was changed.");
+  const bar = openBar(session, Math.max(1, expectedCount), NOTHING_CHANGED);
   let rowCount = 0;
   try {
     for await (const rows of session.client.pages(paths.evidence(rollout), evidencePage, { ...asked })) {

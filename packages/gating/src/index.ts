@@ -74,7 +74,8 @@ export {
   type WhatIf,
   type WhatIfEntry,
   whatIf,
+  whatIfInSteps,
 } from "./what-if.ts";
-export { isEvidenceWhole } from "./what-if-history.ts";
+export { isEvidenceWhole, toHistoryCell } from "./what-if-history.ts";
 export { type Calendar, isOpen, nextOpening, type Opening, type OpeningTime, openingOf } from "./windows.ts";
 export { limitText } from "./words.ts";

@@ -9,8 +9,8 @@ import { isLive } from "./machine.ts";
 import { stateOf } from "./rollout.ts";
 import { cellsOf, exposedAt, OFF, ON, planWith, rolloutWith, TUESDAY } from "./rollout-fixture.ts";
 import type { DecisionDraft, Ruling } from "./ruling.ts";
-import type { History, HistoryCell } from "./what-if.ts";
-import { indexAt } from "./what-if-history.ts";
+import type { History } from "./what-if.ts";
+import { indexAt, toHistoryCell } from "./what-if-history.ts";
 
 /* An attempt that is decided and stored as a server does it, with whatever happens in it. */
 
@@ -88,10 +88,13 @@ export const happenings: fc.Arbitrary<readonly Happening[]> = fc.array(
 
 const ANA = { name: "ana", token: "t-1", roles: [] };
 
+export type StoredRow = EvidenceCell & { readonly availableAt: number };
+
 export class AttemptOnRecord {
   readonly decisions: DecisionDraft[] = [];
   readonly #records: { id: string; inputs: Json }[] = [];
-  readonly #cells: HistoryCell[] = [];
+  /** Stored, in the order in which it came. */
+  readonly rows: StoredRow[] = [];
   readonly #samples: Record<string, Sample> = {};
   #rollout: Rollout;
   #configurationVersion = 3;
@@ -106,7 +109,7 @@ export class AttemptOnRecord {
   }
 
   get history(): History {
-    return { rollout: this.#rollout, cells: this.#cells, records: this.#records, until: this.#now };
+    return { rollout: this.#rollout, cells: this.rows.map(toHistoryCell), records: this.#records, until: this.#now };
   }
 
   live(happening: Happening): void {
@@ -118,7 +121,7 @@ export class AttemptOnRecord {
     const breakers = { openInstanceCount, canaryInstanceCount: 3 };
     if (isFast) this.#look(breakers, cells);
     for (const cell of cells) {
-      this.#cells.push({ ...cell, availableAt: availableAt + (cell.variant === ON ? lateness : 0) });
+      this.rows.push({ ...cell, availableAt: availableAt + (cell.variant === ON ? lateness : 0) });
     }
     this.#samples["prometheus-1"] =
       up === "error" ? { at: this.#now, error: "connection refused" } : { at: this.#now, value: up };
@@ -145,7 +148,7 @@ export class AttemptOnRecord {
     if (!isLive(stateOf(this.#rollout))) return;
     this.#lookedAt = this.#now;
     const through = indexAt(this.#now);
-    const settled = this.#cells.filter(({ availableAt }) => availableAt <= through);
+    const settled = this.rows.filter(({ availableAt }) => availableAt <= through);
     const kept: KeptInputs = {
       kind: "analysis",
       rollout: this.#rollout,

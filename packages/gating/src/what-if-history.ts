@@ -22,7 +22,24 @@ export interface History {
   readonly until: number;
 }
 
-export type HistoryCell = EvidenceCell & { readonly availableAt: number };
+/**
+ * One stored row. What it counts stays JSON until its interval is added: as objects a week of it is more than a heap holds,
+ * and a tenth of that as text.
+ */
+export interface HistoryCell extends Pick<EvidenceCell, "rollout" | "attempt" | "interval" | "stage"> {
+  readonly availableAt: number;
+  /** All of the cell. */
+  readonly json: string;
+}
+
+export function toHistoryCell({ availableAt, ...cell }: EvidenceCell & { readonly availableAt: number }): HistoryCell {
+  const { rollout, attempt, interval, stage } = cell;
+  return { rollout, attempt, interval, stage, availableAt, json: JSON.stringify(cell) };
+}
+
+export function fromHistoryCell({ json }: HistoryCell): EvidenceCell {
+  return JSON.parse(json) as EvidenceCell;
+}
 
 /** Of a decision: its id, whose last part counts the rollout's decisions, and what it was made of. */
 export interface HistoryRecord {

@@ -1,9 +1,11 @@
 import type { RolloutPlan } from "@bunting/contracts";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { cellsOf, exposedAt, planWith, runningWith, TUESDAY } from "./rollout-fixture.ts";
-import { type History, whatIf } from "./what-if.ts";
+import { decide } from "./decide.ts";
+import { cellsOf, exposedAt, inputsWith, planWith, runningWith, TUESDAY } from "./rollout-fixture.ts";
+import { type History, whatIf, whatIfInSteps } from "./what-if.ts";
 import { AttemptOnRecord, type Happening, happenings, plans } from "./what-if-fixture.ts";
+import { fromHistoryCell, toHistoryCell } from "./what-if-history.ts";
 
 const usual: Happening = {
   errorCount: 1,
@@ -29,7 +31,7 @@ const history: History = {
       { from: TUESDAY + 600_000, to: TUESDAY + 1_200_000, stage: 0 },
       exposedAt(5, { canary: { ...fine, errorCount: 8 }, control: fine }),
     ),
-  ].map((cell) => ({ ...cell, availableAt: cell.interval + 2 })),
+  ].map((cell) => toHistoryCell({ ...cell, availableAt: cell.interval + 2 })),
   records: [],
   until: TUESDAY + 1_200_000,
 };
@@ -76,6 +78,27 @@ describe("GA-173 what-if runs a history under another plan", () => {
       expect(known.map(({ realPercent }) => realPercent)).toEqual(known.map(({ percent }) => percent));
       expect(looks.at(-1)).toMatchObject({ percent: 50, realPercent: 50 });
     }
+  });
+
+  it("gives the same in steps, of which each says what is over", () => {
+    const plan = classic({ analysisIntervalSeconds: 300, stages: [{ percent: 5, bakeSeconds: 3600 }] });
+    const steps = whatIfInSteps(history, plan);
+    const over: number[] = [];
+    let step = steps.next();
+    for (; !step.done; step = steps.next()) over.push((step.value - TUESDAY) / 1000);
+    expect(over).toEqual([300, 600, 900]);
+    expect(step.value).toEqual(whatIf(history, plan));
+  });
+
+  it("decides at a first look that comes late as on all of the evidence at once", () => {
+    const plan = classic({ analysisIntervalSeconds: 1_200, stages: [{ percent: 5, bakeSeconds: 3600 }] });
+    const { timeline } = whatIf({ ...history, until: TUESDAY + 1_230_000 }, plan);
+    const [only] = timeline.map(({ decision }) => decision);
+    const cells = history.cells.map(fromHistoryCell);
+    const rollout = { ...history.rollout, plan, state: "running" as const };
+    const inputs = inputsWith({ rollout, cells, now: TUESDAY + 1_200_000 });
+    expect(only?.guardrails).toEqual(decide(inputs).decision.guardrails);
+    expect(only?.counts).toEqual(decide(inputs).decision.counts);
   });
 
   it("shows what a laxer limit would have let pass, and what a stricter one would have caught", () => {

@@ -16,6 +16,7 @@ import { isComplete } from "./watermark.ts";
 import {
   type Conditions,
   conditionsAt,
+  fromHistoryCell,
   type History,
   type HistoryCell,
   indexAt,
@@ -65,11 +66,24 @@ export interface Unknown {
  * to sign at once, so that the timeline shows what the evidence and the calendar allow.
  */
 export function whatIf(history: History, plan: RolloutPlan): WhatIf {
+  const steps = whatIfInSteps(history, plan);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/**
+ * The same for whoever has something to do meanwhile, for a week of evidence takes a minute: gives the moments that are over,
+ * Unix ms, and returns the whole at the end.
+ */
+export function* whatIfInSteps(history: History, plan: RolloutPlan): Generator<number, WhatIf, undefined> {
   const isSamePlan = canonicalJson(plan) === canonicalJson(history.rollout.plan);
   const course = new Course(history, plan, isSamePlan);
   for (const moment of momentsOf(history, plan, isSamePlan)) {
     if (!isLive(stateOf(course.rollout))) break;
     course.live(moment);
+    yield moment.now;
   }
   return { timeline: course.timeline, rollout: course.rollout, partedAt: course.partedAt };
 }
@@ -272,6 +286,8 @@ class EvidenceSoFar {
   #next = 0;
   /** Usable, and not in the statistics: because they are not whole yet, or since the trail went back. */
   #waiting: readonly HistoryCell[] = [];
+  /** What the look before saw beside statistics: the next sees most of it again. */
+  #recent: ReadonlyMap<HistoryCell, EvidenceCell> = new Map();
 
   constructor({ rollout, cells }: History, plan: RolloutPlan) {
     this.plan = plan;
@@ -302,12 +318,12 @@ class EvidenceSoFar {
     // After a clock was set back, what was whole then is not whole now.
     while (trail.last !== null && !isComplete(trail.last, now)) trail.rewindBefore(trail.last);
     if (trail.last !== last) this.#waiting = this.#afterLast(this.#cells.slice(0, this.#next));
-    for (const interval of this.#intervalsOf(this.#waiting)) {
+    for (const interval of this.#inOrder(this.#waiting)) {
       if (!isComplete(interval, now)) break;
       this.#trail.add({ ...interval, stage: stageOf(interval) }, interval);
     }
     this.#waiting = this.#afterLast(this.#waiting);
-    const recent = [...this.#recent(now), ...fresh];
+    const recent = [...this.#recentCells(now), ...fresh];
     return this.#intervalsOf(recent).map((interval) => ({ ...interval, stage: stageOf(interval) }));
   }
 
@@ -322,14 +338,27 @@ class EvidenceSoFar {
     return last === null ? cells : cells.filter((cell) => isAfter(cell, last));
   }
 
-  #recent(now: number): readonly HistoryCell[] {
-    const recent: HistoryCell[] = [];
+  #recentCells(now: number): Iterable<EvidenceCell> {
+    const recent = new Map<HistoryCell, EvidenceCell>();
     for (let index = this.#next - 1; index >= 0; index -= 1) {
       const cell = this.#cells[index];
       if (cell === undefined || (cell.availableAt + 1) * EVIDENCE_INTERVAL_MS <= now - RECENT_MS) break;
-      recent.push(cell);
+      recent.set(cell, this.#recent.get(cell) ?? fromHistoryCell(cell));
     }
-    return recent;
+    this.#recent = recent;
+    return recent.values();
+  }
+
+  /** Made one by one, as they are added: there may have been no look for an hour, nor one of a whole attempt. */
+  *#inOrder(cells: readonly HistoryCell[]): Generator<EvidenceInterval> {
+    const ordered = cells.toSorted((a, b) => a.interval - b.interval || a.stage - b.stage);
+    let first = 0;
+    for (const [index, cell] of ordered.entries()) {
+      const next = ordered[index + 1];
+      if (next !== undefined && !isAfter(next, cell)) continue;
+      yield* this.#intervalsOf(ordered.slice(first, index + 1).map(fromHistoryCell));
+      first = index + 1;
+    }
   }
 
   /** With the share at which they were really collected. */

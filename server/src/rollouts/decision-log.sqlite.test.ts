@@ -1,4 +1,12 @@
-import { type DecisionInputs, decide, type KeptInputs, replay, restoreInputs, whatIf } from "@bunting/gating";
+import {
+  type DecisionInputs,
+  decide,
+  type KeptInputs,
+  replay,
+  restoreInputs,
+  toHistoryCell,
+  whatIf,
+} from "@bunting/gating";
 import { createFakeTime, createSeededRandom } from "@bunting/testkit";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -207,7 +215,7 @@ describe("GA-175 what-if under the plan that was real", () => {
     const log = all(id).toReversed();
     const through = Number.MAX_SAFE_INTEGER;
     const cells = world.evidence.cells(armsOf(rollout), { through }) ?? [];
-    const history = { rollout, cells, records: log, until: world.time.clock.now() };
+    const history = { rollout, cells: cells.map(toHistoryCell), records: log, until: world.time.clock.now() };
     const { timeline, partedAt } = whatIf(JSON.parse(JSON.stringify(history)), rollout.plan);
     expect(log.map(({ action }) => action)).toEqual(expect.arrayContaining(["promote", "pause", "resume", "rollback"]));
     const recorded = log

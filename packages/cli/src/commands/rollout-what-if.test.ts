@@ -60,7 +60,12 @@ const decisions = [
   sampleDecision({ id: "ro-1.1", at: instant(0), stage: 0, action: "start", verdict: null, cause: null, by: "Ana" }),
 ];
 
-async function asking(other: unknown, flags: readonly string[] = [], log: readonly unknown[] = decisions) {
+async function asking(
+  other: unknown,
+  flags: readonly string[] = [],
+  log: readonly unknown[] = decisions,
+  differences: object = {},
+) {
   const { world, out, err } = createTestWorld({
     env: { BUNTING_TOKEN: TOKEN },
     readFile: (path) => (path === "other.json" ? JSON.stringify(other) : undefined),
@@ -70,6 +75,7 @@ async function asking(other: unknown, flags: readonly string[] = [], log: readon
       if (pathname.endsWith("/decisions")) return Promise.resolve(Response.json({ items: log, nextCursor: null }));
       return Promise.resolve(Response.json(rollout));
     },
+    ...differences,
   });
   const exitCode = await run(["rollout", "what-if", rollout.id, "--plan", "other.json", ...flags], world);
   return { exitCode, out: out(), err: err() };
@@ -129,6 +135,25 @@ describe("what if", () => {
     expect(out).toContain("  ? Evidence was collected at 5 %, not at 20 %.");
     expect(out).toMatch(/^share +at \d+ of \d+ looks: Evidence was collected/m);
     expect(out).toMatch(/^breakers +at \d+ of \d+ looks: No look is stored/m);
+  });
+
+  it("says meanwhile how far it is, to somebody at a terminal", async () => {
+    const drawn: string[] = [];
+    let elapsed = 0;
+    const terminal = {
+      stderr: { write: () => undefined, isTerminal: true, columns: 100, rows: 40 },
+      progress: () => ({
+        update: (_: number, message: string) => void drawn.push(message),
+        end: () => void drawn.push("end"),
+      }),
+      // Each look takes a while.
+      monotonic: () => (elapsed += 40),
+    };
+    await asking({ ...plan, analysisIntervalSeconds: 10 }, [], decisions, terminal);
+    expect(drawn.slice(0, 2)).toEqual(["120 rows of evidence", "end"]);
+    expect(drawn.at(2)).toBe("30 s of 10 min 40 s");
+    expect(drawn.at(-2)).toMatch(/^10 min \d+ s of 10 min 40 s$/);
+    expect(drawn.at(-1)).toBe("end");
   });
 
   it("GA-177 refuses where the evidence is gone, instead of deciding on what is left", async () => {

@@ -1,9 +1,11 @@
-import { type Decision, decisionPage, evidencePage, type RolloutPlan, rolloutPlan } from "@bunting/contracts";
-import type { Unknown, WhatIf } from "@bunting/gating";
+import { type Decision, decisionPage, type RolloutPlan, rolloutPlan } from "@bunting/contracts";
+import { EVIDENCE_INTERVAL_MS } from "@bunting/contracts/literals";
+import type { History, HistoryCell, Unknown, WhatIf } from "@bunting/gating";
 import type { Command } from "commander";
 import type { Action } from "../action.ts";
 import { parseKey } from "../arguments.ts";
 import { courseOf } from "../course.ts";
+import { evidencePages, NOTHING_CHANGED } from "../evidence-pages.ts";
 import { EXIT_CODES } from "../exit-code.ts";
 import { Failure, usageFailure } from "../failure.ts";
 import { decisionLine } from "../output/rollout.ts";
@@ -11,6 +13,7 @@ import type { Theme } from "../output/theme.ts";
 import { changeInWords, type ShareChange, timelineBar } from "../output/timeline.ts";
 import { formatSpan } from "../output/words.ts";
 import { paths } from "../paths.ts";
+import { openBar } from "../progress-bar.ts";
 import { findRollout } from "../rollout-reference.ts";
 import { readJsonFile, type Session } from "../session.ts";
 
@@ -53,20 +56,27 @@ async function showWhatIf(session: Session, name: string, options: { readonly pl
   const rollout = await findRollout(session, name);
   const { id, attempt, startedAt } = rollout;
   if (startedAt === null) throw usageFailure(`${id} was never started, so there is no evidence.`);
-  const { isEvidenceWhole, planProblems, whatIf } = await import("@bunting/gating");
+  const { isEvidenceWhole, planProblems, toHistoryCell } = await import("@bunting/gating");
   const plan = otherPlan(readJsonFile(options.plan, session), rollout.plan);
   const [problem] = planProblems(plan, Date.parse(startedAt));
   if (problem) throw usageFailure(`This plan can never be carried out: ${problem.detail}`);
-  const [cells, newestFirst] = await Promise.all([
-    client.list(paths.evidence(id), evidencePage, { attempt }),
-    client.list(paths.decisions(id), decisionPage, { attempt, only: "all", expand: "inputs" }),
-  ]);
+  const newestFirst = await client.list(paths.decisions(id), decisionPage, { attempt, only: "all", expand: "inputs" });
   const decisions = newestFirst.toReversed();
   const records = decisions.flatMap(({ id: decision, inputs }) => (inputs ? [{ id: decision, inputs }] : []));
   const until = rollout.endedAt === null ? world.now() : Date.parse(rollout.endedAt);
+  // A row of each arm and interval: with what came late there are more, of a flag that is seldom asked for there are fewer.
+  const expectedCount = 2 * Math.ceil((until - Date.parse(startedAt)) / EVIDENCE_INTERVAL_MS);
+  const cells: HistoryCell[] = [];
+  for await (const rows of evidencePages(session, id, { attempt, expectedCount })) {
+    for (const row of rows) cells.push(toHistoryCell(row));
+  }
   const history = { rollout, cells, records, until };
   if (!isEvidenceWhole(history)) throw evidenceGone(`attempt ${attempt} of ${id}`);
-  const { timeline, rollout: outcome, partedAt } = whatIf(history, plan);
+  const {
+    timeline,
+    rollout: outcome,
+    partedAt,
+  } = await runThrough(session, { history, plan, startedAt: Date.parse(startedAt) });
   const made = timeline
     .filter(({ decision }) => decision.action !== "none" && decision.action !== "notify")
     .map(({ decision, unknown }): Deed => ({ ...decision, unknown }));
@@ -85,6 +95,32 @@ async function showWhatIf(session: Session, name: string, options: { readonly pl
   };
   const lengthSeconds = (until - Date.parse(startedAt)) / 1000;
   output.show(compared, (shown, theme) => renderWhatIf(shown, lengthSeconds, theme));
+}
+
+const REDRAW_MS = 100;
+
+async function runThrough(
+  session: Session,
+  { history, plan, startedAt }: { readonly history: History; readonly plan: RolloutPlan; readonly startedAt: number },
+): Promise<WhatIf> {
+  const { world } = session;
+  const { whatIfInSteps } = await import("@bunting/gating");
+  const whole = formatSpan((history.until - startedAt) / 1000);
+  const bar = openBar(session, history.until - startedAt, NOTHING_CHANGED);
+  const steps = whatIfInSteps(history, plan);
+  try {
+    for (let shownAt = world.monotonic(); ; ) {
+      const step = steps.next();
+      if (step.done) return step.value;
+      if (world.monotonic() - shownAt < REDRAW_MS) continue;
+      bar.update(step.value - startedAt, `${formatSpan((step.value - startedAt) / 1000)} of ${whole}`);
+      // A bar is drawn, and Ctrl-C heard, only while nothing is computed.
+      await world.sleep(0);
+      shownAt = world.monotonic();
+    }
+  } finally {
+    bar.end();
+  }
 }
 
 /** In the order in which they first come up; in the words of the last. */
