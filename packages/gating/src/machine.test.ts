@@ -175,7 +175,10 @@ describe("GA-100 every state answers every event", () => {
 });
 
 describe("GA-101 what gives the canary more passes every gate, whoever asks", () => {
-  const closed = { open: false, next: { at: Date.parse("2025-08-19T12:00:00Z"), label: "Tue 2025-08-19 14:00 Europe/Paris" } } as const;
+  const closed = {
+    open: false,
+    next: { at: Date.parse("2025-08-19T12:00:00Z"), label: "Tue 2025-08-19 14:00 Europe/Paris" },
+  } as const;
   const missing = { name: "missing", waitsFor: ["a signature of sre"] } as const;
   const obstacle = { code: "rollout_canary_has_share", detail: "The scope serves on to 5 % already." } as const;
 

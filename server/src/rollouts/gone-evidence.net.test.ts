@@ -5,6 +5,7 @@ import { createFakeTime, eventually, type FakeTime } from "@bunting/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ServerUnderTest, startServerUnderTest } from "../http/server-under-test.ts";
 import { ENGINE } from "../platform/engine.ts";
+import { withoutInputs } from "./report.ts";
 
 /* Time is the test's: 30 days are over at once. */
 
@@ -97,6 +98,8 @@ describe("GA-177 evidence that is past its retention", () => {
       ]),
     );
     expect(replay(before, ENGINE)).toMatchObject({ same: true });
+    const named = await read(`${judged.id}?evidence=named`);
+    expect(named).toEqual({ ...withoutInputs(before), evidence: "named", inputs: judged.inputs });
 
     await ask("POST", `/api/v1/rollouts/${id}/abort`, { comment: "enough" });
     time.jumpWallClock(31 * 24 * 60 * 60_000);
@@ -109,6 +112,7 @@ describe("GA-177 evidence that is past its retention", () => {
       { what: "the retention to end" },
     );
     expect(gone.inputs).not.toHaveProperty("cells");
+    expect(await read(`${judged.id}?evidence=named`)).toEqual(gone);
     expect(replay(gone, ENGINE)).toMatchObject({ same: false, decision: null });
     expect(await read(start?.id ?? "")).toMatchObject({ evidence: "whole", inputs: { kind: "command" } });
   });

@@ -5,6 +5,7 @@ import {
   type DecisionDocument,
   type DecisionRecord,
   decisionDocument,
+  decisionDocumentQuery,
   decisionPage,
   decisionQuery,
   type EnvironmentKey,
@@ -285,18 +286,20 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
       summary: "Read a decision with everything it was made of",
       description:
         "Deciding again from `inputs` gives the same decision: `bunting replay` does that. 30 days after the attempt ended its " +
-        "evidence is deleted; then `evidence` is `gone`, and `inputs` are what is left.",
+        "evidence is deleted; then `evidence` is `gone`, and `inputs` are what is left. The evidence of a day is some 75 MB, " +
+        "sent as it is read: with `evidence=named` it is left out, and `GET …/evidence` lists it in pages.",
       access: "read",
       params: ofDecision,
+      query: decisionDocumentQuery,
       success: { status: 200, description: "The record.", schema: decisionDocument, example: DECISION_DOCUMENT },
       errors: ["rollout_not_found", "decision_not_found"],
     },
-    ({ actor, params }) => {
+    ({ actor, params, query }) => {
       const stored = find(actor, params.rollout);
       if (!stored) return notFound(params.rollout);
       const record = findDecision(stored, params.decision);
       if (!record) return refused("decision_not_found", `${params.rollout} has no decision ${params.decision}.`);
-      return { status: 200, body: documentOf(record) };
+      return { status: 200, body: documentOf(record, query.evidence) };
     },
   );
 
@@ -443,7 +446,10 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
   }
 
   /** With what it was decided from. Where the evidence is gone, or cannot be read, only what was stored with the decision. */
-  function documentOf(record: DecisionRecord): DecisionDocument | ReadableStream<Uint8Array> {
+  function documentOf(
+    record: DecisionRecord,
+    wanted: "whole" | "named",
+  ): DecisionDocument | ReadableStream<Uint8Array> {
     const kept = record.inputs as unknown as KeptInputs | CommandInputs;
     if (kept.kind === "command") return { ...record, evidence: "whole" };
     if (kept.settledCount !== null) {
@@ -451,7 +457,7 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
       if (count === null) return { ...record, evidence: "unreadable" };
       if (count !== kept.settledCount) return { ...record, evidence: "gone" };
     }
-    return ReadableStream.from(wholeDocument(record, kept));
+    return wanted === "named" ? { ...record, evidence: "named" } : ReadableStream.from(wholeDocument(record, kept));
   }
 
   /**
