@@ -8,13 +8,15 @@ import { createSeededRandom } from "@bunting/testkit";
 import Database from "better-sqlite3";
 import { AttemptMemory } from "../../../server/src/controller/attempt-memory.ts";
 import type { AttemptArms, EvidenceRow } from "../../../server/src/evidence/evidence.ts";
+import { inPages } from "../../../server/src/evidence/in-pages.ts";
+import { measureRollout } from "../../../server/src/evidence/rollout-metrics.ts";
 import { encodeCounts } from "../../../server/src/telemetry/cell-sum.ts";
 import { EvidenceStore, type StoredEvidence } from "../../../server/src/telemetry/evidence-store.ts";
 import { STEPS } from "../../../server/src/telemetry/schema.ts";
 
 /*
- * For how long a look holds the event loop of the server when evidence comes late: made anew in one go, as it was, and in steps
- * from the mark before it. `npm run bench -- late-evidence [hours]`.
+ * For how long long evidence holds the event loop of the server: a look when something comes late, made anew in one go and in
+ * steps from the mark before it; and what people ask for. `npm run bench -- late-evidence [hours]`.
  */
 
 const HOURS = Number(process.argv[2] ?? 24);
@@ -36,7 +38,9 @@ const folder = mkdtempSync(path.join(tmpdir(), "bunting-late-evidence-"));
 const database = new Database(path.join(folder, "telemetry.db"));
 for (const step of STEPS) database.exec(step);
 const insert = database.prepare("INSERT INTO evidence VALUES (?, 1, ?, 0, ?, ?, ?)");
+const insertSeries = database.prepare("INSERT INTO series VALUES (?, 1, ?, ?, ?, ?)");
 const intervalCount = HOURS * 360;
+const [BEGIN_MS, END_MS] = [FIRST * 10_000, (FIRST + intervalCount) * 10_000];
 database.transaction(() => {
   for (let index = 0; index < intervalCount; index += 1) {
     for (const variant of [ON, OFF]) {
@@ -47,6 +51,16 @@ database.transaction(() => {
         FIRST + index + 2,
         encodeCounts(counted(variant === ON ? 300 : 2_700)),
       );
+    }
+  }
+})();
+database.transaction(() => {
+  for (const windowMs of [60_000, 3_600_000]) {
+    for (let startsAt = Math.floor(BEGIN_MS / windowMs) * windowMs; startsAt < END_MS; startsAt += windowMs) {
+      for (const variant of [ON, OFF]) {
+        const counts = { ...counted(variant === ON ? 1_800 : 16_200), ladder: [] };
+        insertSeries.run(ROLLOUT.id, windowMs, startsAt, variant, encodeCounts(counts));
+      }
     }
   }
 })();
@@ -74,6 +88,24 @@ for (const [words, late] of [
   index += 1;
   insert.run(ROLLOUT.id, FIRST + intervalCount - late, ON, index, encodeCounts(counted(40)));
   report(words, inOneGo(), inSteps());
+}
+console.log("");
+await reportAsked("a decision with all it rests on", async (soon) => {
+  const range = { through: index };
+  for await (const rows of inPages(
+    (after: EvidenceRow | null, limit) => evidence.page(ARMS, { after, limit, ...range }),
+    { soon },
+  ))
+    JSON.stringify(rows);
+});
+for (const [words, resolution, spanMs] of [
+  ["measurements of an hour", "10s", 3_600_000],
+  ["measurements of a day", "1m", 86_400_000],
+  ["measurements of all of it", "1h", HOURS * 3_600_000],
+] as const) {
+  const span = { resolution, fromMs: Math.max(BEGIN_MS, END_MS - spanMs), toMs: END_MS };
+  const telemetry = { withEvidence: <Result>(read: (from: EvidenceStore) => Result): Result => read(store) };
+  await reportAsked(words, (soon) => measureRollout({ telemetry, scheduler: { soon } }, ARMS, ROLLOUT, span));
 }
 database.close();
 rmSync(folder, { recursive: true });
@@ -106,18 +138,39 @@ function inSteps(): readonly number[] {
   return turns;
 }
 
+/** @param ask takes its turns by what it is given */
+async function reportAsked(words: string, ask: (soon: (task: () => void) => void) => Promise<unknown>): Promise<void> {
+  const turns: number[] = [];
+  let startedAt = process.cpuUsage();
+  await ask((task) => {
+    turns.push(cpuMs(startedAt));
+    setImmediate(() => {
+      startedAt = process.cpuUsage();
+      task();
+    });
+  });
+  turns.push(cpuMs(startedAt));
+  report(words, null, turns);
+}
+
 /** Of this process, its garbage collection included: others on the machine take no part in it. */
 function cpuMs(startedAt: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(startedAt);
   return (user + system) / 1_000;
 }
 
-function report(words: string, before: number, turns: readonly number[]): void {
+function report(words: string, before: number | null, turns: readonly number[]): void {
   const ms = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
   const total = turns.reduce((sum, turn) => sum + turn, 0);
   const sorted = turns.toSorted((one, other) => one - other);
   const at = (quantile: number): string => ms(sorted[Math.floor(quantile * (sorted.length - 1))] ?? 0).padStart(9);
-  const cells = [ms(before).padStart(19), String(turns.length).padStart(16), at(0.5), at(0.99), at(1)];
+  const cells = [
+    (before === null ? "" : ms(before)).padStart(19),
+    String(turns.length).padStart(16),
+    at(0.5),
+    at(0.99),
+    at(1),
+  ];
   console.log(`${words.padEnd(38)}${cells.join(" ")}${ms(total).padStart(14)}`);
 }
 
