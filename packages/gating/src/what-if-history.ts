@@ -23,22 +23,25 @@ export interface History {
 }
 
 /**
- * One stored row. What it counts stays JSON until its interval is added: as objects a week of it is more than a heap holds,
- * and a tenth of that as text.
+ * One stored row. What it counts stays JSON until its interval is added: as objects a week of it is more than a heap holds, and
+ * a tenth of that as text.
  */
 export interface HistoryCell extends Pick<EvidenceCell, "rollout" | "attempt" | "interval" | "stage"> {
   readonly availableAt: number;
-  /** All of the cell. */
-  readonly json: string;
+  /** All of the cell, as UTF-8: outside of the heap, which then need not make room for it. */
+  readonly json: Uint8Array;
 }
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 export function toHistoryCell({ availableAt, ...cell }: EvidenceCell & { readonly availableAt: number }): HistoryCell {
   const { rollout, attempt, interval, stage } = cell;
-  return { rollout, attempt, interval, stage, availableAt, json: JSON.stringify(cell) };
+  return { rollout, attempt, interval, stage, availableAt, json: encoder.encode(JSON.stringify(cell)) };
 }
 
 export function fromHistoryCell({ json }: HistoryCell): EvidenceCell {
-  return JSON.parse(json) as EvidenceCell;
+  return JSON.parse(decoder.decode(json)) as EvidenceCell;
 }
 
 /** Of a decision: its id, whose last part counts the rollout's decisions, and what it was made of. */

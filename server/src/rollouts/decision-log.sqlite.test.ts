@@ -215,8 +215,8 @@ describe("GA-175 what-if under the plan that was real", () => {
     const log = all(id).toReversed();
     const through = Number.MAX_SAFE_INTEGER;
     const cells = world.evidence.cells(armsOf(rollout), { through }) ?? [];
-    const history = { rollout, cells: cells.map(toHistoryCell), records: log, until: world.time.clock.now() };
-    const { timeline, partedAt } = whatIf(JSON.parse(JSON.stringify(history)), rollout.plan);
+    const history = JSON.parse(JSON.stringify({ rollout, records: log, until: world.time.clock.now() }));
+    const { timeline, partedAt } = whatIf({ ...history, cells: cells.map(toHistoryCell) }, rollout.plan);
     expect(log.map(({ action }) => action)).toEqual(expect.arrayContaining(["promote", "pause", "resume", "rollback"]));
     const recorded = log
       .slice(1)
