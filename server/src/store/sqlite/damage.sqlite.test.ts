@@ -41,7 +41,8 @@ beforeAll(() => {
     again.execute(patchOf(`flag-${index}`, { fallthrough: { split: { on: 10, off: 90 } } }), actor());
   }
   again.execute(killOf("flag-1"), actor());
-  again.execute({ type: "revoke_token", id: [...again.state.tokens.keys()].sort()[0] ?? "" }, actor());
+  const tokens = [...again.state.tokens.values()].filter(({ kind }) => kind === "server");
+  again.execute({ type: "revoke_token", id: tokens.map(({ id }) => id).sort()[0] ?? "" }, actor());
   facts = factsOf(again.state);
   audit = JSON.stringify(again.audit({ before: null, limit: 200, environments: null }));
   folder.close();
