@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { canonicalJson } from "./canonical-json.ts";
 import { decide } from "./decide.ts";
 import { decideInPages, isKept, type KeptInputs, restoreInputs } from "./kept-inputs.ts";
-import { AttemptOnRecord, type Happening, happenings, plans, type StoredRow } from "./what-if-fixture.ts";
+import { AttemptOnRecord, happenings, plans, type StoredRow, usual } from "./what-if-fixture.ts";
 
 /** As they are listed. */
 function byPlace(one: StoredRow, other: StoredRow): number {
@@ -20,18 +20,6 @@ const looksOf = (attempt: AttemptOnRecord): readonly KeptInputs[] =>
 
 const settledAt = ({ rows }: AttemptOnRecord, through: number): StoredRow[] =>
   rows.filter(({ availableAt }) => availableAt <= through).sort(byPlace);
-
-const usual: Happening = {
-  errorCount: 1,
-  isSilent: false,
-  lateness: 0,
-  up: 0.1,
-  score: 90,
-  openInstanceCount: 0,
-  command: null,
-  isChangedByHand: false,
-  isFast: false,
-};
 
 describe("GA-170 a decision is made again of evidence that comes in pages", () => {
   it("property: byte for byte that of all of it at once, whatever happened and however it is cut", async () => {

@@ -58,6 +58,19 @@ export interface Happening {
   readonly isFast: boolean;
 }
 
+/** A healthy look at which nobody does anything. */
+export const usual: Happening = {
+  errorCount: 1,
+  isSilent: false,
+  lateness: 0,
+  up: 0.1,
+  score: 90,
+  openInstanceCount: 0,
+  command: null,
+  isChangedByHand: false,
+  isFast: false,
+};
+
 const often = <Usual>(usual: Usual, ...others: Usual[]): fc.Arbitrary<Usual> =>
   fc.constantFrom(...Array.from({ length: 40 }, () => usual), ...others);
 

@@ -4,20 +4,9 @@ import { describe, expect, it } from "vitest";
 import { decide } from "./decide.ts";
 import { cellsOf, exposedAt, inputsWith, planWith, runningWith, TUESDAY } from "./rollout-fixture.ts";
 import { type History, whatIf, whatIfInSteps } from "./what-if.ts";
-import { AttemptOnRecord, type Happening, happenings, plans } from "./what-if-fixture.ts";
+import { AttemptOnRecord, type Happening, happenings, plans, usual } from "./what-if-fixture.ts";
 import { fromHistoryCell, toHistoryCell } from "./what-if-history.ts";
 
-const usual: Happening = {
-  errorCount: 1,
-  isSilent: false,
-  lateness: 0,
-  up: 0.1,
-  score: 90,
-  openInstanceCount: 0,
-  command: null,
-  isChangedByHand: false,
-  isFast: false,
-};
 const classic = (changes: Partial<RolloutPlan> = {}): RolloutPlan =>
   planWith({ decideBy: "threshold", stages: [5, 50].map((percent) => ({ percent, bakeSeconds: 300 })), ...changes });
 

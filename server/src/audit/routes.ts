@@ -4,7 +4,7 @@ import { badCursor, decodeCursor, encodeCursor } from "../http/cursor.ts";
 import { AUDIT_ENTRY, AUDIT_VERIFICATION, pageOf } from "../http/examples.ts";
 import type { Router } from "../http/route.ts";
 import type { AuditFilter, Ledger } from "../ledger/ledger.ts";
-import { inTurns } from "../platform/in-turns.ts";
+import { aTurn, inTurns } from "../platform/in-turns.ts";
 import type { Scheduler } from "../ports.ts";
 
 const tag = "audit";
@@ -83,14 +83,14 @@ export function auditRoutes(router: Router, { ledger, scheduler }: AuditDeps): v
 async function* progressOf(
   steps: ReturnType<AuditDeps["ledger"]["verifyInSteps"]>,
   entries: number,
-  { soon }: AuditDeps["scheduler"],
+  scheduler: AuditDeps["scheduler"],
 ): AsyncGenerator<Uint8Array> {
   const line = (value: AuditVerificationLine): Uint8Array => Buffer.from(`${JSON.stringify(value)}\n`);
   for (;;) {
     const { done, value } = steps.next();
     if (done) return yield line({ result: value });
     yield line({ progress: { checked: value, entries: Math.max(value, entries) } });
-    await new Promise<void>((resolve) => soon(resolve));
+    await aTurn(scheduler);
   }
 }
 

@@ -1,3 +1,4 @@
+import { aTurn } from "../platform/in-turns.ts";
 import type { Scheduler } from "../ports.ts";
 
 /** Rows that are read and added up before others have their turn: four intervals of two arms, latencies included, take a few milliseconds. */
@@ -9,7 +10,7 @@ export const ROWS_AT_ONCE = 8;
  */
 export async function* inPages<Row>(
   read: (last: Row | null, limit: number) => readonly Row[] | null,
-  { soon }: Pick<Scheduler, "soon">,
+  scheduler: Pick<Scheduler, "soon">,
 ): AsyncGenerator<readonly Row[] | null> {
   let last: Row | null = null;
   for (;;) {
@@ -17,6 +18,6 @@ export async function* inPages<Row>(
     yield page;
     if (page === null || page.length < ROWS_AT_ONCE) return;
     last = page.at(-1) ?? null;
-    await new Promise<void>((resolve) => soon(resolve));
+    await aTurn(scheduler);
   }
 }

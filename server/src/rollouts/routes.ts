@@ -10,6 +10,7 @@ import {
   decisionQuery,
   type EnvironmentKey,
   type ErrorCode,
+  type EvidenceCell,
   pageQuery,
   type RolloutChange,
   type RolloutCommand,
@@ -470,21 +471,21 @@ export function rolloutRoutes(router: Router, { ledger, delivery, evidence, cloc
     const frame = JSON.stringify({ ...withoutInputs(decided), evidence: "whole", inputs: { ...inputs, cells: [] } });
     yield Buffer.from(frame.slice(0, -END.length));
     let count = 0;
-    for await (const rows of settledCount === null ? [] : settledRows(kept)) {
+    for await (const rows of rowsOf(kept)) {
       if (rows === null) throw new Error("The evidence of a decision cannot be read any more.");
       yield Buffer.from(rows.map((row) => `${count++ === 0 ? "" : ","}${JSON.stringify(row)}`).join(""));
     }
-    if (settledCount !== null && count !== settledCount)
+    if (count !== (settledCount ?? 0) + fresh.length)
       throw new Error("The evidence of a decision went while it was read.");
-    yield Buffer.from(fresh.map((row) => `${count++ === 0 ? "" : ","}${JSON.stringify(row)}`).join("") + END);
+    yield Buffer.from(END);
   }
 
-  function settledRows({ rollout, through }: KeptInputs): AsyncGenerator<readonly EvidenceRow[] | null> {
-    const arms = armsOf(rollout);
-    return inPages(
-      (last: EvidenceRow | null, limit) => evidence.page(arms, { after: last, through, limit }),
-      scheduler,
-    );
+  async function* rowsOf(kept: KeptInputs): AsyncGenerator<readonly EvidenceCell[] | null> {
+    const { rollout, through, settledCount, fresh } = kept;
+    const read = (after: EvidenceRow | null, limit: number) =>
+      evidence.page(armsOf(rollout), { after, through, limit });
+    if (settledCount !== null) yield* inPages(read, scheduler);
+    yield fresh;
   }
 
   function made(accepted: Accepted, id: string) {
