@@ -27,7 +27,10 @@ export type Produced = Readonly<
 >;
 
 /** One line of the journal each. A batch that is sent again is written down again. */
-export type ServiceEntry = { readonly batch: TelemetryBatch } | { readonly produced: Produced };
+export type ServiceEntry =
+  | { readonly batch: TelemetryBatch }
+  | { readonly acknowledged: number }
+  | { readonly produced: Produced };
 
 const TICK_MS = 10;
 const FLUSH_TICKS = 60;
@@ -37,10 +40,7 @@ async function serve(orders: Orders): Promise<void> {
   const random = createSeededRandom(orders.seed);
   const note = (entry: ServiceEntry): void => appendFileSync(orders.journal, `${JSON.stringify(entry)}\n`);
   const { url, token, instance, flag } = orders;
-  const flags = createFlagsOn(
-    noting(nodePlatform(), (batch) => note({ batch })),
-    { url, token, instance, cacheFile: false },
-  );
+  const flags = createFlagsOn(noting(nodePlatform(), note), { url, token, instance, cacheFile: false });
   const produced: Record<string, Record<"exposures" | "outcomes" | "errors" | "events", number>> = {};
   const countsOf = (variant: string) => {
     produced[variant] ??= { exposures: 0, outcomes: 0, errors: 0, events: 0 };
@@ -83,22 +83,30 @@ async function serve(orders: Orders): Promise<void> {
   note({ produced });
 }
 
-/** Tells of every batch before it goes to the socket. */
-function noting(platform: Platform, tell: (batch: TelemetryBatch) => void): Platform {
+/** Notes every batch before it goes to the socket, and every acknowledgement on a stream before the SDK hears of it. */
+function noting(platform: Platform, note: (entry: ServiceEntry) => void): Platform {
   const { network } = platform;
   return {
     ...platform,
     network: {
       request: (request, done) => {
-        if (request.method === "POST" && request.body !== undefined) tell(JSON.parse(request.body) as TelemetryBatch);
+        if (request.method === "POST" && request.body !== undefined)
+          note({ batch: JSON.parse(request.body) as TelemetryBatch });
         return network.request(request, done);
       },
       openSocket: (request, listener) => {
-        const socket: Socket = network.openSocket(request, listener);
+        const socket: Socket = network.openSocket(request, {
+          ...listener,
+          message(text) {
+            const message = JSON.parse(text ?? "{}") as { readonly type?: string; readonly sequence: number };
+            if (message.type === "telemetry_ack") note({ acknowledged: message.sequence });
+            listener.message(text);
+          },
+        });
         return {
           send(text) {
             const message = JSON.parse(text) as { readonly type: string; readonly batch: TelemetryBatch };
-            if (message.type === "telemetry") tell(message.batch);
+            if (message.type === "telemetry") note({ batch: message.batch });
             socket.send(text);
           },
           close: (code) => socket.close(code),
