@@ -1,5 +1,7 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { environmentKey, flagKey, instant, ruleId, segmentKey, text, variantKey } from "./key.ts";
+import { z } from "zod";
+import { environmentKey, flagKey, instant, json, ruleId, segmentKey, text, variantKey } from "./key.ts";
 import { LIMITS, RESERVED_KEYS } from "./literals.ts";
 
 const nouns = { flagKey, variantKey, segmentKey, environmentKey, ruleId };
@@ -86,4 +88,20 @@ describe("instant", () => {
       expect(instant.safeParse(value).success).toBe(false);
     },
   );
+});
+
+describe("json takes", () => {
+  it("what JSON.parse makes", () => {
+    fc.assert(fc.property(fc.jsonValue(), (value) => json.safeParse(JSON.parse(JSON.stringify(value))).success));
+  });
+
+  it("what z.json() takes, and nothing else", () => {
+    const anything = fc.anything({ withBigInt: true, withDate: true, withMap: true, withTypedArray: true });
+    fc.assert(
+      fc.property(anything, (value) => {
+        expect(json.safeParse(value).success).toBe(z.json().safeParse(value).success);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
 });

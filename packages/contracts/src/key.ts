@@ -53,6 +53,34 @@ function utf8Length(value: string): number {
 /** An instant as an RFC 3339 string in UTC with milliseconds. */
 export const instant = z.iso.datetime();
 
-/** Any JSON value. One schema for all, with a name, because a recursive one can only be documented by reference. */
-export const json = z.json().register(z.globalRegistry, { id: "Json" });
-export type Json = z.infer<typeof json>;
+export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+
+/**
+ * Any JSON value. One schema for all, with a name. `z.json()` says the same, and asks five schemas about each number of a list:
+ * on a megabyte of them that held a server twenty times as long.
+ */
+export const json = z
+  .custom<Json>(isJson, "Expected a JSON value.")
+  .register(z.globalRegistry, { id: "Json", description: "Any JSON value." });
+
+function isJson(value: unknown): value is Json {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return true;
+    case "number":
+      return Number.isFinite(value);
+    case "object":
+      if (value === null) return true;
+      if (Array.isArray(value)) return value.every(isJson);
+      return isPlain(value) && Object.values(value).every(isJson);
+    default:
+      return false;
+  }
+}
+
+/** Of this realm or another: what JSON.parse makes, and object literals. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}

@@ -33,7 +33,12 @@ export function checksumInput(entry: object): string {
 /** JSON with sorted keys and no white space. `value` is JSON already: nothing else is expected in it. */
 export function canonicalJson(value: unknown): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (Array.isArray(value)) {
+    let list = "";
+    // No array of texts in between: a list can have half a million numbers.
+    for (const element of value) list += list === "" ? canonicalJson(element) : `,${canonicalJson(element)}`;
+    return `[${list}]`;
+  }
   const object = value as Readonly<Record<string, unknown>>;
   const members = Object.keys(object)
     .filter((key) => object[key] !== undefined)

@@ -84,12 +84,6 @@ describe("creating a flag", () => {
       "limit_exceeded",
       "/variants/a/value",
     ],
-    [
-      "a prototype in a value",
-      { type: "json", variants: { a: { value: { b: [{ constructor: 1 }] } } } },
-      "invalid_request",
-      "/variants/a/value/b/0/constructor",
-    ],
     ["an unknown environment", { environments: { moon: {} } }, "environment_not_found", "/environments/moon"],
     [
       "an unknown variant in an environment's settings",

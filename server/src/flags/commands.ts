@@ -6,7 +6,6 @@ import { type AuditDraft, type Decided, type Edit, NOTHING, refuse, type Situati
 import type { State } from "../ledger/state.ts";
 import { isLive } from "../rollouts/rollout.ts";
 import { configurationObject, findProblem, foundConfiguration, settingsOf } from "./configuration.ts";
-import { findReservedKey } from "./merge-patch.ts";
 import { dependentsOf, keysOf, listed, livingEnvironments, usesOfVariant } from "./usage.ts";
 
 type Create = Extract<Command, { type: "create_flag" }>;
@@ -23,8 +22,6 @@ export function createFlag({ draft }: Create, { state, now, newSalt }: Situation
     const message = `A flag of type ${draft.type} names its variants.`;
     return refuse("invalid_request", message, [{ path: "/variants", message }]);
   }
-  const reserved = findReservedKey({ variants, metadata: draft.metadata });
-  if (reserved !== null) return refuseReserved(reserved);
   for (const variant of keysOf(variants)) {
     const problem = problemOfValue(draft.type, variant, variants[variant]?.value);
     if (problem) return { ok: false, refusal: problem };
@@ -64,8 +61,6 @@ export function patchFlag({ flag: key, patch, ifVersion }: Patch, { state }: Sit
   if (!found.ok) return found;
   const before = found.flag;
   if (ifVersion !== null && ifVersion !== before.version) return refuseVersion(before.version);
-  const reserved = findReservedKey(patch);
-  if (reserved !== null) return refuseReserved(reserved);
 
   const edited = editVariants(state, before, patch.variants ?? {});
   if (!edited.ok) return edited;
@@ -165,7 +160,7 @@ function problemOfValue(type: Flag["type"], variant: VariantKey, value: unknown)
     const message = `The value of ${variant} is not of type ${type}.`;
     return { code: "variant_type_mismatch", detail: message, errors: [{ path, message }] };
   }
-  const bytes = Buffer.byteLength(canonicalJson(value));
+  const bytes = Buffer.byteLength(JSON.stringify(value));
   if (bytes <= LIMITS.variantValueBytes) return null;
   const message = `The value of ${variant} has ${bytes} bytes as JSON; at most ${LIMITS.variantValueBytes}.`;
   return { code: "limit_exceeded", detail: message, errors: [{ path, message }] };
@@ -190,11 +185,6 @@ export function livingFlag(state: State, key: FlagKey) {
 
 export function refuseVersion(current: number) {
   return refuse("version_mismatch", `The resource is at version ${current}.`);
-}
-
-export function refuseReserved(path: string) {
-  const message = "This name is reserved.";
-  return refuse("invalid_request", message, [{ path, message }]);
 }
 
 const flagObject = (key: FlagKey) => ({ kind: "flag", key, environment: null }) as const;

@@ -5,7 +5,7 @@ import type { Command } from "../ledger/command.ts";
 import { type Decided, NOTHING, refuse, type Situation } from "../ledger/decision.ts";
 import type { StoredConfiguration } from "../ledger/state.ts";
 import { permitsEdit } from "../tokens/permission.ts";
-import { livingFlag, refuseReserved, refuseVersion } from "./commands.ts";
+import { livingFlag, refuseVersion } from "./commands.ts";
 import {
   allocateSettings,
   configurationObject,
@@ -14,7 +14,7 @@ import {
   saltOfCohort,
   settingsOf,
 } from "./configuration.ts";
-import { findReservedKey, isObject, mergePatch } from "./merge-patch.ts";
+import { isObject, mergePatch } from "./merge-patch.ts";
 
 type Put = Extract<Command, { type: "put_configuration" }>;
 type Patch = Extract<Command, { type: "patch_configuration" }>;
@@ -35,8 +35,6 @@ export function patchConfiguration(command: Patch, situation: Situation): Decide
   if (command.ifVersion !== null && command.ifVersion !== configuration.version) {
     return refuseVersion(configuration.version);
   }
-  const reserved = findReservedKey(command.patch);
-  if (reserved !== null) return refuseReserved(reserved);
 
   const touched = immutableTouched(configuration, command.patch);
   if (touched) return touched;

@@ -1,12 +1,11 @@
 import { RESERVED_KEYS } from "@bunting/contracts/literals";
-import { jsonPointer } from "../json-pointer.ts";
 
 type Members = Readonly<Record<string, unknown>>;
 
 /**
  * JSON merge patch (RFC 7396): null removes a member, objects merge, everything else replaces. Neither argument is changed,
- * and reserved member names are left out, so a patch cannot reach a prototype; refuse them first with
- * {@link findReservedKey}, for the caller's sake.
+ * and reserved member names are left out, so a patch cannot reach a prototype; the edge has refused them by then, for the
+ * caller's sake.
  */
 export function mergePatch(target: unknown, patch: unknown): unknown {
   if (!isObject(patch)) return patch;
@@ -17,18 +16,6 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
     else merged.set(name, mergePatch(merged.get(name), value));
   }
   return Object.fromEntries(merged);
-}
-
-/** JSON pointer of the first member, at any depth, whose name is part of JavaScript's prototype machinery. */
-export function findReservedKey(value: unknown, path: readonly string[] = []): string | null {
-  if (typeof value !== "object" || value === null) return null;
-  for (const [name, member] of Object.entries(value)) {
-    const here = [...path, name];
-    if (reserved.has(name)) return jsonPointer(here);
-    const below = findReservedKey(member, here);
-    if (below !== null) return below;
-  }
-  return null;
 }
 
 const reserved: ReadonlySet<string> = new Set(RESERVED_KEYS);

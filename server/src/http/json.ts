@@ -51,6 +51,16 @@ class Flaw extends Error {
   }
 }
 
+const ZERO = 0x30;
+const NINE = 0x39;
+const DOT = 0x2e;
+const EXPONENT = 0x65;
+const LOWER_CASE = 0x20;
+/** A whole number of so many digits is below 2^53. */
+const SAFE_DIGITS = 15;
+
+const isDigit = (code: number): boolean => code >= ZERO && code <= NINE;
+
 const RESERVED: ReadonlySet<string> = new Set(RESERVED_KEYS);
 
 /** Recursive descent; the depth limit is also the bound of its own stack. */
@@ -191,6 +201,7 @@ class Scanner {
   }
 
   #number(): void {
+    if (this.#digits()) return;
     this.#numberPattern.lastIndex = this.#at;
     const match = this.#numberPattern.exec(this.#text) ?? this.#malformed();
     const [source, fraction, exponent] = match;
@@ -200,6 +211,19 @@ class Scanner {
       this.#refuse("The integer is beyond 2^53 - 1 and would change its value.");
     }
     this.#at += source.length;
+  }
+
+  /** Most numbers are short and whole, and need neither a match nor a number of their own to be found right. */
+  #digits(): boolean {
+    let end = this.#at;
+    while (isDigit(this.#text.charCodeAt(end))) end += 1;
+    const length = end - this.#at;
+    if (length === 0 || length > SAFE_DIGITS) return false;
+    if (length > 1 && this.#text.charCodeAt(this.#at) === ZERO) return false;
+    const next = this.#text.charCodeAt(end);
+    if (next === DOT || (next | LOWER_CASE) === EXPONENT) return false;
+    this.#at = end;
+    return true;
   }
 
   #skipSpace(): void {
