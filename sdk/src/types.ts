@@ -327,7 +327,7 @@ export interface Flags<Subject = User> {
   /** Calls the listener on each event until the returned function is called. What it throws is caught and counted. */
   on<Name extends keyof FlagsEvents>(name: Name, listener: (event: FlagsEvents[Name]) => void): () => void;
   status(): FlagsStatus;
-  /** Sends what was counted and waits for the answer, at most 2 s. Never rejects. */
+  /** Sends what was counted until now and waits for the answer, at most 2 s. Never rejects. */
   flush(): Promise<void>;
   /** Flushes, says goodbye and lets go of everything. Evaluations go on with the last state. Never rejects. */
   close(): Promise<void>;

@@ -1,3 +1,4 @@
+import { LIMITS } from "@bunting/contracts/literals";
 import { booleanFlag, createOrigin, createSdkWorld, NO_SERVER, type SdkWorld, type StreamNode } from "@bunting/testkit";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -316,6 +317,41 @@ describe("LC-65 flush() and close()", () => {
     await world.time.advanceAsync(100);
     await closing;
     expect(world.held).toBe(0);
+  });
+
+  it.each([
+    ["at once", 0],
+    ["behind a batch in flight", 1],
+  ])("wait for what was counted before, however busy it stays: %s", async (_, behind) => {
+    const { world, flags } = live();
+    evaluate(flags, 7);
+    if (behind === 1) void flags.flush();
+    evaluate(flags, 2);
+    let done = false;
+    void flags.flush().then(() => {
+      done = true;
+    });
+    // What was counted when it asked has to be there; the server has it by the second batch at the latest.
+    for (let elapsed = 0; !done && elapsed < 3_000; elapsed += 1) {
+      evaluate(flags, 1);
+      await world.time.advanceAsync(1);
+    }
+    expect(world.telemetry.total).toBeGreaterThanOrEqual(9);
+    expect(world.telemetry.batches).toHaveLength(1 + behind);
+    const acknowledged = world.telemetry.total;
+    await world.time.advanceAsync(5_000);
+    expect(world.telemetry.total).toBe(acknowledged);
+    expect(world.held).toBe(0);
+  });
+
+  it("take several batches where one does not hold what was counted", async () => {
+    const flagsOfTwo = Array.from({ length: LIMITS.telemetryCells + 1 }, (_, index) => booleanFlag(`f${index}`));
+    const { world, flags } = live(createSdkWorld(1, createOrigin(flagsOfTwo)));
+    for (const { key } of flagsOfTwo) flags.isEnabled(key, "u");
+    const flushing = flags.flush();
+    await world.time.advanceAsync(1_500);
+    await flushing;
+    expect(world.telemetry.total).toBe(LIMITS.telemetryCells + 1);
   });
 
   it("wait no longer than 2 s, and not at all without a way", async () => {

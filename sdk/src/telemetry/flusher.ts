@@ -74,7 +74,10 @@ class BatchFlusher implements Flusher {
   restarts = 0;
   private readonly host: FlusherHost;
   private readonly timers: Timers<"tick" | "resend" | "spacing">;
+  /** Of those who flush: they wait for a batch with all that was counted when they asked. */
   private readonly flushes = new Set<() => void>();
+  /** They wait for the answer to the batch in flight, whatever is counted since. */
+  private readonly flushesInFlight = new Set<() => void>();
   private readonly quietIntervalMs: number;
   private intervalMs: number;
   private isLive = false;
@@ -155,7 +158,8 @@ class BatchFlusher implements Flusher {
   flush(done: () => void): void {
     const finish = (): void => {
       cancel();
-      if (this.flushes.delete(finish)) done();
+      const isWaiting = this.flushes.delete(finish) || this.flushesInFlight.delete(finish);
+      if (isWaiting) done();
     };
     const cancel = this.host.platform.scheduler.after(FLUSH_LIMIT_MS, finish);
     this.flushes.add(finish);
@@ -183,6 +187,10 @@ class BatchFlusher implements Flusher {
     const [sequence, numberedAt] = [this.settled + 1, platform.clock.monotonic()];
     this.batch = { boot: this.boot, sequence, from: Math.min(this.countingSince, to), to, numberedAt, report };
     this.countingSince = to;
+    if (!wasFull(this.batch)) {
+      for (const finish of this.flushes) this.flushesInFlight.add(finish);
+      this.flushes.clear();
+    }
     this.transmit(this.batch);
   }
 
@@ -247,6 +255,7 @@ class BatchFlusher implements Flusher {
     this.timers.clear("resend");
     this.request?.();
     this.request = null;
+    for (const finish of this.flushesInFlight) finish();
     // Somebody waits for what was counted since; or more waits than one batch holds.
     if (this.flushes.size > 0 || wasFull(batch)) this.collect();
   }
@@ -291,7 +300,7 @@ class BatchFlusher implements Flusher {
   }
 
   private finishFlushes(): void {
-    for (const finish of this.flushes) finish();
+    for (const finish of [...this.flushes, ...this.flushesInFlight]) finish();
   }
 }
 
