@@ -105,14 +105,20 @@ export function changeConfiguration(
 }
 
 /** A living flag's configuration in a living environment. */
-export function findPlace({ environment: environmentKey, flag: flagKey }: Omit<Where, "type">, { state }: Situation) {
-  const environment = livingEnvironment(state, environmentKey);
+export function findPlace(where: Omit<Where, "type">, situation: Situation) {
+  const environment = livingEnvironment(situation.state, where.environment);
   if (!environment.ok) return environment;
-  const flag = livingFlag(state, flagKey);
-  if (!flag.ok) return flag;
-  const stored = environment.environment.configurations.get(flagKey);
-  if (!stored) throw new Error(`${flagKey} has no configuration in ${environmentKey}.`);
-  return { ok: true, environment: environment.environment, flag: flag.flag, stored } as const;
+  const flag = livingFlag(situation.state, where.flag);
+  return flag.ok ? placeOf(where, situation) : flag;
+}
+
+/** Archived or not: of a flag and an environment that are known to exist. */
+export function placeOf({ environment: environmentKey, flag: flagKey }: Omit<Where, "type">, { state }: Situation) {
+  const environment = state.environments.get(environmentKey);
+  const flag = state.flags.get(flagKey);
+  const stored = environment?.configurations.get(flagKey);
+  if (!environment || !flag || !stored) throw new Error(`${flagKey} has no configuration in ${environmentKey}.`);
+  return { ok: true, environment, flag, stored } as const;
 }
 
 const IMMUTABLE = ["killed", "salt", "cohort", "version"] as const;

@@ -276,6 +276,17 @@ describe("GA-217 while a rollout is live", () => {
     for (const command of [archive, close]) expect(world.refusal(command).code).toBeNull();
   });
 
+  it.each([
+    ["flag", { type: "archive_flag", flag: FLAG, ifVersion: null }],
+    ["environment", { type: "archive_environment", environment: PRODUCTION }],
+  ] as const)("and a plan whose %s was archived before it began can only be ended", (noun, archive) => {
+    const id = create();
+    world.do(archive);
+    expect(world.refusal(order(id, "start")).code).toBe(`${noun}_archived`);
+    world.do(order(id, "abort"), OPERATOR);
+    expect(rollout(id).state).toBe("aborted");
+  });
+
   it("its canary and its control cannot be retired", () => {
     const id = create();
     world.do(order(id, "start"));

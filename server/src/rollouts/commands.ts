@@ -9,7 +9,7 @@ import {
   startProblems,
 } from "@bunting/gating";
 import { refuseVersion } from "../flags/commands.ts";
-import { findPlace } from "../flags/configuration-commands.ts";
+import { findPlace, placeOf } from "../flags/configuration-commands.ts";
 import { keysOf } from "../flags/usage.ts";
 import type { Command } from "../ledger/command.ts";
 import { type AuditDraft, type Decided, NOTHING, refuse, type Situation } from "../ledger/decision.ts";
@@ -66,7 +66,7 @@ export function createRollout(command: Create, situation: Situation): Decided {
 
 /** What a person asks of a rollout; and, of all that, the controller may ask for a pause alone. */
 export function commandRollout(command: Ordered, situation: Situation): Decided {
-  const found = findRollout(command, situation);
+  const found = findRollout(command, situation, { mayBeArchived: command.command === "abort" });
   if (!found.ok) return found;
   const { before, flag, stored } = found.place;
   const { actor, state, now } = situation;
@@ -159,13 +159,20 @@ interface Address {
 
 type Found = Extract<Decided, { ok: false }> | { readonly ok: true; readonly place: RulingPlace };
 
-/** By environment and id: one of another environment is not there, whoever guesses its id. */
-function findRollout({ environment, rollout: id, ifVersion }: Address, situation: Situation): Found {
+/**
+ * By environment and id: one of another environment is not there, whoever guesses its id. A plan whose flag or environment was
+ * archived before it began can only be ended.
+ */
+function findRollout(
+  { environment, rollout: id, ifVersion }: Address,
+  situation: Situation,
+  { mayBeArchived } = { mayBeArchived: false },
+): Found {
   const before = situation.state.rollouts.get(id);
   if (!before || before.rollout.environment !== environment)
     return refuse("rollout_not_found", `There is no rollout ${id}.`);
   const { flag, version } = before.rollout;
-  const place = findPlace({ environment, flag }, situation);
+  const place = (mayBeArchived ? placeOf : findPlace)({ environment, flag }, situation);
   if (!place.ok) return place;
   if (ifVersion !== null && ifVersion !== version) return refuseVersion(version);
   return { ok: true, place: { before, environment: place.environment, flag: place.flag, stored: place.stored } };

@@ -74,6 +74,19 @@ describe("GA-220 rollouts over HTTP", () => {
     }
   });
 
+  it("can be aborted though their flag or their environment was archived before they began", async () => {
+    await under.request("POST", "/api/v1/environments", { body: { key: "closing", name: "Closing" } });
+    const ofFlag = await create();
+    const path = `/api/v1/environments/closing/flags/flag-${flagCount}/rollouts`;
+    const ofEnvironment = read(await under.request("POST", path, { body: PLAN }), 201, rolloutView).id;
+    await under.request("DELETE", "/api/v1/environments/closing");
+    expect((await post(ofEnvironment, "start")).body).toMatchObject({ code: "environment_archived" });
+    expect((await post(ofEnvironment, "abort")).body).toMatchObject({ rollout: { state: "aborted" } });
+    await under.request("DELETE", `/api/v1/flags/flag-${flagCount}`);
+    expect((await post(ofFlag, "start")).body).toMatchObject({ code: "flag_archived" });
+    expect((await post(ofFlag, "abort")).body).toMatchObject({ rollout: { state: "aborted" } });
+  });
+
   it("are written, listed, read with their version, and exported", async () => {
     const id = await create();
     const one = await get(`/${id}`);
