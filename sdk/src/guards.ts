@@ -290,13 +290,16 @@ function isText(value: unknown, least: number, most: number): value is string {
 /** Text as it may be stored: a limit in bytes of UTF-8, no NUL, no lone surrogates. */
 export function isStoredText(value: string, mostBytes: number): boolean {
   if (value.length > mostBytes || value.includes("\0") || !value.isWellFormed()) return false;
-  if (value.length * 3 <= mostBytes) return true;
+  return value.length * 3 <= mostBytes || utf8Length(value) <= mostBytes;
+}
+
+export function utf8Length(text: string): number {
   let bytes = 0;
-  for (const character of value) {
+  for (const character of text) {
     const point = character.codePointAt(0) ?? 0;
     bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
   }
-  return bytes <= mostBytes;
+  return bytes;
 }
 
 function isString(value: unknown): value is string {

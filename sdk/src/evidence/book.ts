@@ -2,6 +2,7 @@ import type { BreakerReport, EvidenceCell, GaugeReport } from "@bunting/contract
 import { LIMITS } from "@bunting/contracts/literals";
 import type { CompiledFlag, ServedInstead } from "@bunting/engine";
 import type { Cancel, Clock, Scheduler } from "../ports.ts";
+import { jsonBytes } from "../telemetry/json-bytes.ts";
 import type { ActiveBreaker } from "../types.ts";
 import { BreakerShell } from "./breaker-shell.ts";
 import { CellCounters } from "./cell.ts";
@@ -36,8 +37,11 @@ const OPEN_INTERVALS = 30;
 const TRACKED_INTERVALS = 6;
 /** Cells that are open, or wait to be reported. Above, the oldest go, and what they counted is reported as dropped. */
 const MOST_CELLS = 1_000;
-/** Of JSON in one batch: a message of the stream holds 64 KiB, and exposures want some of it. */
-const MOST_BYTES = 32 * 1024;
+/**
+ * No cell has more JSON: every bin, rung and group, 16 metrics with names of 64 characters, and counts of six digits, as a
+ * process makes them in ten seconds.
+ */
+export const LARGEST_CELL_BYTES: number = 30 * 1024;
 
 /**
  * Keeps what live rollouts are judged by, from exposures to batches, and starts and ends rollouts as rulesets come and go.
@@ -230,24 +234,25 @@ export class EvidenceBook implements CellKeeper {
     return this.reports.length === 0 && this.gauges.size === 0 && this.pending === 0;
   }
 
-  /** Takes at most a batch full, oldest first; the rest stays for the next. */
-  take(): TakenEvidence {
+  /** Takes at most so many bytes of JSON, oldest first; the rest stays for the next. */
+  take(mostBytes: number): TakenEvidence {
+    const { reports: breakers, dropped: evidenceDropped } = this;
+    const gauges = this.gauges.take();
     const evidence: EvidenceCell[] = [];
-    let bytes = 0;
+    let bytes = jsonBytes({ breakers, gauges });
     let isFull = false;
     for (const cell of this.cells) {
       if (cell.pending === 0) continue;
-      isFull = evidence.length === LIMITS.evidenceCells || bytes >= MOST_BYTES;
+      isFull = evidence.length === LIMITS.evidenceCells || bytes + LARGEST_CELL_BYTES > mostBytes;
       if (isFull) break;
       const taken = cell.take();
       evidence.push(taken);
-      bytes += JSON.stringify(taken).length;
+      bytes += jsonBytes(taken);
     }
-    const { reports: breakers, dropped: evidenceDropped } = this;
     this.reports = [];
     this.dropped = 0;
     this.cells = this.cells.filter(isNeeded);
-    return { evidence, breakers, gauges: this.gauges.take(), evidenceDropped, isFull };
+    return { evidence, breakers, gauges, evidenceDropped, isFull };
   }
 
   /** No timer is left. What breakers serve now they go on serving. */

@@ -1,8 +1,10 @@
 import { type EvidenceCell, evidenceCell } from "@bunting/contracts";
-import { LATENCY_LADDER_MS } from "@bunting/contracts/literals";
+import { EVIDENCE_GROUPS, LATENCY_LADDER_MS, LIMITS } from "@bunting/contracts/literals";
 import { finalise, hashBucketingKey } from "@bunting/engine";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { jsonBytes } from "../telemetry/json-bytes.ts";
+import { LARGEST_CELL_BYTES } from "./book.ts";
 import { CellCounters } from "./cell.ts";
 import { UnitSet } from "./unit-set.ts";
 
@@ -12,6 +14,34 @@ const emptyCell = (): CellCounters => new CellCounters(ARM, 176_000, new UnitSet
 
 /** A unit of this group. */
 const inGroup = (group: number, serial: number): number => (serial << 5) | group;
+
+describe("TE-43 a batch has room for the largest cell", () => {
+  it("with every group, bin, rung and metric there may be, each of them counted in six digits", () => {
+    const count = 999_999;
+    const times = <Entry>(length: number, entry: (index: number) => Entry) =>
+      Array.from({ length }, (_, index) => entry(index));
+    const metric = () => ({
+      eventCount: count,
+      unitEventCount: count,
+      sum: -Number.MAX_SAFE_INTEGER / 3,
+      sumOfSquares: Number.MAX_SAFE_INTEGER ** 2 / 3,
+      groups: times(EVIDENCE_GROUPS, (group): [number, number] => [group, count]),
+    });
+    const names = times(LIMITS.metricsPerRollout, (index) => `${index}`.padStart(64, "m"));
+    const cell: EvidenceCell = {
+      ...emptyCell().take(),
+      rollout: "r".repeat(64),
+      variant: "v".repeat(LIMITS.keyCharacters) as EvidenceCell["variant"],
+      exposureCount: count,
+      groups: times(EVIDENCE_GROUPS, (group) => [group, count, count, count, count]),
+      sketch: times(LIMITS.sketchBins, (index) => [index - 230, count]),
+      ladder: times(LIMITS.ladderEntries, (index) => [index % EVIDENCE_GROUPS, index % 14, count]),
+      metrics: Object.fromEntries(names.map((name) => [name, metric()])),
+    };
+    expect(evidenceCell.safeParse(cell).success).toBe(true);
+    expect(jsonBytes(cell)).toBeLessThan(LARGEST_CELL_BYTES);
+  });
+});
 
 describe("TE-32 units fall into groups by a hash of their own", () => {
   it("which is fmix32(hash XOR groupSalt) mod 32, and has nothing to do with the bucket", () => {

@@ -354,6 +354,25 @@ describe("LC-65 flush() and close()", () => {
     expect(world.telemetry.total).toBe(LIMITS.telemetryCells + 1);
   });
 
+  it("as many as fit into messages of the stream, however long the names (TE-43, ST-57)", async () => {
+    const flagsOfOne = Array.from({ length: 900 }, (_, index) => booleanFlag(`${index}-`.padEnd(100, "n")));
+    const { world, node, flags } = live(createSdkWorld(1, createOrigin(flagsOfOne)));
+    for (const { key } of flagsOfOne) flags.isEnabled(key, "u");
+    // Names of the application's own making, as JSON writes them at their longest: six bytes for one.
+    for (let index = 0; index < LIMITS.telemetryUnknownFlags; index += 1) {
+      flags.isEnabled(`${index}`.padEnd(LIMITS.keyCharacters, "\u0001"), "u");
+    }
+    const flushing = flags.flush();
+    await world.time.advanceAsync(10_000);
+    await flushing;
+    expect(world.telemetry.total).toBe(900 + LIMITS.telemetryUnknownFlags);
+    expect(world.telemetry.batches.flatMap(({ unknown = [] }) => unknown)).toHaveLength(LIMITS.telemetryUnknownFlags);
+    for (const message of [...node.connections].flatMap(({ received }) => received)) {
+      expect(Buffer.byteLength(JSON.stringify(message))).toBeLessThan(LIMITS.streamMessageBytes);
+    }
+    expect(flags.status().counters).toMatchObject({ dropped: 0, pending: 0 });
+  });
+
   it("wait no longer than 2 s, and not at all without a way", async () => {
     const { world, flags } = live();
     world.network.fate = (from) => (from === "client" ? "drop" : "deliver");

@@ -187,7 +187,7 @@ class BatchFlusher implements Flusher {
     const [sequence, numberedAt] = [this.settled + 1, platform.clock.monotonic()];
     this.batch = { boot: this.boot, sequence, from: Math.min(this.countingSince, to), to, numberedAt, report };
     this.countingSince = to;
-    if (!wasFull(this.batch)) {
+    if (!report.isFull) {
       for (const finish of this.flushes) this.flushesInFlight.add(finish);
       this.flushes.clear();
     }
@@ -257,7 +257,7 @@ class BatchFlusher implements Flusher {
     this.request = null;
     for (const finish of this.flushesInFlight) finish();
     // Somebody waits for what was counted since; or more waits than one batch holds.
-    if (this.flushes.size > 0 || wasFull(batch)) this.collect();
+    if (this.flushes.size > 0 || batch.report.isFull) this.collect();
   }
 
   /** The server has lost what it acknowledged. The batch in flight is not in its new history: the same cells, a new name. */
@@ -302,11 +302,6 @@ class BatchFlusher implements Flusher {
   private finishFlushes(): void {
     for (const finish of [...this.flushes, ...this.flushesInFlight]) finish();
   }
-}
-
-/** As much as a batch takes: there may be more. */
-function wasFull({ report }: NumberedBatch): boolean {
-  return report.cells.length === LIMITS.telemetryCells || report.isFull;
 }
 
 function newBoot({ random }: Platform): string {

@@ -1,6 +1,7 @@
 import { LIMITS } from "@bunting/contracts/literals";
-import { type EvidenceBook, eventsOf, type TakenEvidence } from "../evidence/book.ts";
+import { type EvidenceBook, eventsOf, LARGEST_CELL_BYTES, type TakenEvidence } from "../evidence/book.ts";
 import type { ActiveOverride } from "../types.ts";
+import { jsonBytes } from "./json-bytes.ts";
 import type { Counts, Slots } from "./slots.ts";
 
 /** What one batch reports. From here on nothing of it changes. */
@@ -8,6 +9,10 @@ export interface Report extends Counts, TakenEvidence {
   /** Flags that an override forces here now. */
   readonly overridden: readonly string[];
 }
+
+/** Of JSON in one batch: it is one message of the stream, and the names of its fields want some of it. */
+const MOST_BYTES = LIMITS.streamMessageBytes - 2048;
+const NOTHING: Counts = { cells: [], unknown: [], dropped: 0, isFull: false };
 
 /** Everything that telemetry is made of, behind one door. */
 export class ReportSource {
@@ -32,8 +37,10 @@ export class ReportSource {
     if (this.isEmpty) return null;
     const overridden = this.overridden();
     this.reportedOverrides = overridden.join("\n");
-    const counts = this.slots.take() ?? { cells: [], unknown: [], dropped: 0 };
-    return { ...counts, ...this.book.take(), overridden };
+    const room = MOST_BYTES - jsonBytes(overridden);
+    const counts = this.slots.take(this.book.pending > 0 ? room - LARGEST_CELL_BYTES : room) ?? NOTHING;
+    const evidence = this.book.take(room - jsonBytes(counts));
+    return { ...counts, ...evidence, overridden, isFull: counts.isFull || evidence.isFull };
   }
 
   /** What this said will never be known to have arrived. */
@@ -51,7 +58,7 @@ export class ReportSource {
 }
 
 /** Every evaluation that is reported, dropped ones too: what produced = acknowledged + dropped + pending adds up. */
-export function exposuresOf({ cells, unknown, dropped }: Counts): number {
+export function exposuresOf({ cells, unknown, dropped }: Omit<Counts, "isFull">): number {
   const served = cells.reduce((sum, cell) => sum + cell.exposures, 0);
   return unknown.reduce((sum, entry) => sum + entry.evaluations, served) + dropped;
 }

@@ -1,12 +1,15 @@
 import type { TelemetryCell } from "@bunting/contracts";
 import { LIMITS } from "@bunting/contracts/literals";
 import { isStoredText } from "../guards.ts";
+import { jsonBytes } from "./json-bytes.ts";
 
 /** What was counted, taken out of the counters: from here on it belongs to a batch. */
 export interface Counts {
   readonly cells: readonly TelemetryCell[];
   readonly unknown: readonly { readonly flag: string; readonly evaluations: number }[];
   readonly dropped: number;
+  /** More waits than one batch takes. */
+  readonly isFull: boolean;
 }
 
 /**
@@ -22,8 +25,13 @@ export interface Slots {
   countUnknown(flag: string): void;
   /** Counts what will never be reported, so that the report says so. */
   countDropped(exposures: number): void;
-  /** Takes at most a batch full out of the counters; null if nothing was counted. */
-  take(): Counts | null;
+  /**
+   * Takes at most a batch full out of the counters; null if nothing was counted.
+   *
+   * @param mostBytes of JSON
+   * @default as much as the other limits of a batch allow
+   */
+  take(mostBytes?: number): Counts | null;
   /** Exposures counted and not taken. */
   readonly pending: number;
   /** Exposures that a limit kept out, since the beginning. */
@@ -37,6 +45,8 @@ interface FlagSlots {
 
 /** Cells of flags and variants that are gone but not yet reported. Above: dropped, and counted as such. */
 const RETAINED_CELLS = 10_000;
+/** Between two entries. */
+const COMMA = 1;
 
 export function createSlots(): Slots {
   return new SlotTable();
@@ -47,7 +57,7 @@ class SlotTable implements Slots {
   /** Swept out of the slots, by flag and variant. */
   private readonly totals = new Map<string, Map<string, number>>();
   private cellCount = 0;
-  private unknown = new Map<string, number>();
+  private readonly unknown = new Map<string, number>();
   private dropped = 0;
   droppedSoFar = 0;
 
@@ -83,24 +93,45 @@ class SlotTable implements Slots {
     this.droppedSoFar += exposures;
   }
 
-  take(): Counts | null {
+  take(mostBytes: number = Number.POSITIVE_INFINITY): Counts | null {
     for (const [flag, slots] of this.slots) this.sweep(flag, slots);
     if (this.cellCount === 0 && this.unknown.size === 0 && this.dropped === 0) return null;
+    let room = mostBytes;
+    const fits = (entry: object): boolean => {
+      room -= jsonBytes(entry) + COMMA;
+      return room >= 0;
+    };
+    const cells = this.takeCells(fits);
+    const unknown = this.takeUnknown(fits);
+    const { dropped } = this;
+    this.dropped = 0;
+    return { cells, unknown, dropped, isFull: this.cellCount > 0 || this.unknown.size > 0 };
+  }
+
+  private takeCells(fits: (entry: object) => boolean): readonly TelemetryCell[] {
     const cells: TelemetryCell[] = [];
     for (const [flag, variants] of this.totals) {
       for (const [variant, exposures] of variants) {
-        if (cells.length === LIMITS.telemetryCells) break;
-        cells.push({ flag, variant, exposures });
+        const cell = { flag, variant, exposures };
+        if (cells.length === LIMITS.telemetryCells || !fits(cell)) return cells;
+        cells.push(cell);
+        this.cellCount -= 1;
         variants.delete(variant);
       }
-      if (variants.size === 0) this.totals.delete(flag);
+      this.totals.delete(flag);
     }
-    this.cellCount -= cells.length;
-    const unknown = [...this.unknown].map(([flag, evaluations]) => ({ flag, evaluations }));
-    const { dropped } = this;
-    this.unknown = new Map();
-    this.dropped = 0;
-    return { cells, unknown, dropped };
+    return cells;
+  }
+
+  private takeUnknown(fits: (entry: object) => boolean): Counts["unknown"] {
+    const taken: { flag: string; evaluations: number }[] = [];
+    for (const [flag, evaluations] of this.unknown) {
+      const entry = { flag, evaluations };
+      if (!fits(entry)) break;
+      taken.push(entry);
+      this.unknown.delete(flag);
+    }
+    return taken;
   }
 
   get pending(): number {
