@@ -1,3 +1,4 @@
+import type { TelemetryBatch } from "@bunting/contracts";
 import { LIMITS } from "@bunting/contracts/literals";
 import { booleanFlag, createOrigin, createSdkWorld, NO_SERVER, type SdkWorld, type StreamNode } from "@bunting/testkit";
 import fc from "fast-check";
@@ -134,6 +135,37 @@ describe("LC-62, TE-17 produced = acknowledged + reported as dropped + pending",
     world.time.advance(61_000);
     expect(world.telemetry.batches).toMatchObject([{ sequence: 2, cells: [], dropped: 3 }]);
     expect(flags.status().counters).toMatchObject({ dropped: 3, pending: 0 });
+  });
+
+  it("counts a batch that a POST refuses as dropped, and goes on with the next (TE-6, TE-14)", () => {
+    const { world, node } = live();
+    const { request } = world.leadTo(node);
+    const refusal = { kind: "answered", status: 400, headers: new Map(), body: '{"code":"invalid_request"}' } as const;
+    let posts = 0;
+    world.network.server = {
+      socket: (peer) => peer.refuse(426),
+      request: (asked, answer) => {
+        if (asked.method !== "POST") return request(asked, answer);
+        posts += 1;
+        const batch = JSON.parse(asked.body) as TelemetryBatch;
+        if (batch.sequence > 1) return request(asked, answer);
+        // The number of a batch that does not fit the schema is taken, and it is refused whenever it comes.
+        world.telemetry.merge({ ...batch, cells: [] });
+        return answer(refusal);
+      },
+    };
+    const flags = createFlagsOn(world.platform, { ...OPTIONS, instance: "poller" });
+    world.time.advance(1_000);
+    evaluate(flags, 3);
+    world.time.advance(61_000);
+    evaluate(flags, 2);
+    world.time.advance(61_000);
+    expect(world.telemetry.batches).toMatchObject([
+      { sequence: 1 },
+      { sequence: 2, cells: [{ exposures: 2 }], dropped: 3 },
+    ]);
+    expect(flags.status().counters).toMatchObject({ dropped: 3, pending: 0 });
+    expect(posts).toBe(2);
   });
 
   it("drops a batch that is older than an hour, under a new boot (TE-16)", () => {

@@ -62,6 +62,8 @@ const LIVE_INTERVAL_MS = 5_000;
 const LEAST_INTERVAL_MS = 1_000;
 const MOST_INTERVAL_MS = 5 * 60_000;
 export const POST_TIMEOUT_MS = 10_000;
+/** Problems that say of a batch that it will never be taken, and that the next one may come. */
+const REFUSALS: ReadonlySet<unknown> = new Set(["telemetry_too_old", "invalid_request"]);
 /** The server forgets boots; a batch that is older than this could be counted twice after it did (telemetry_too_old). */
 const LONGEST_LIFE_MS = 60 * 60_000;
 
@@ -234,8 +236,7 @@ class BatchFlusher implements Flusher {
       this.failedPosts = 0;
       return this.acknowledged(answer.sequence, isCount(answer.nextMs) ? answer.nextMs : undefined);
     }
-    if (isObject(answer) && answer.code === "telemetry_too_old" && this.batch !== null)
-      return this.refused(this.batch.sequence);
+    if (isObject(answer) && REFUSALS.has(answer.code) && this.batch !== null) return this.refused(this.batch.sequence);
     const failure = failureOf(outcome);
     const delay = retryDelayMs({
       failure,
