@@ -114,6 +114,21 @@ describe("TE-111 guardrails on Prometheus are sampled", () => {
     expect(prometheus.queries).toHaveLength(20);
   });
 
+  it("in turn, where a slow Prometheus leaves no time for all: none is passed over for ever", async () => {
+    // Each answer takes five seconds, so in an interval of 30 there is time for 96.
+    const [rollout] = live;
+    live = Array.from({ length: 120 }, (_, index) => ({ ...aRollout(), ...rollout, id: `r${index}` }));
+    let answered = 0;
+    for (let second = 0; second < 120; second += 5) {
+      await settle(5_000);
+      for (const { answer } of prometheus.asked.slice(answered)) answer({ value: 1 });
+      answered = prometheus.asked.length;
+      await settle(0);
+    }
+    const unmeasured = live.filter((one) => rig.evidence.samples(one).size === 0);
+    expect(unmeasured.map(({ id }) => id)).toEqual([]);
+  });
+
   it("as failed where no Prometheus is configured", async () => {
     sampler.stop();
     start(null);

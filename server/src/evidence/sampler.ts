@@ -44,7 +44,7 @@ export function startSampler(deps: SamplerDeps): Sampler {
   const { live, prometheus, telemetry, clock, scheduler, logger, registry } = deps;
   const metrics = createSamplerMetrics(registry);
   const stopping = new AbortController();
-  const probes = new Map<string, Probe>();
+  let probes: ReadonlyMap<string, Probe> = new Map();
   let inFlight = 0;
 
   const ask = async (query: string, row: Omit<SampleRow, "value" | "error">, probe: Probe): Promise<void> => {
@@ -68,21 +68,27 @@ export function startSampler(deps: SamplerDeps): Sampler {
 
   const tick = (): void => {
     const now = clock.monotonic();
-    const wanted = new Set<string>();
+    const wanted = new Map<string, Probe>();
+    const due: { probe: Probe; intervalMs: number; query: string; row: Omit<SampleRow, "value" | "error"> }[] = [];
     for (const rollout of live()) {
       const { id, attempt, plan, stage } = rollout;
       for (const { id: guardrail, guardrail: limits } of guardrailsOfStage(plan, stage ?? 0)) {
         if (!("source" in limits)) continue;
         const key = JSON.stringify([id, attempt, guardrail]);
-        wanted.add(key);
         const probe = probes.get(key) ?? { inFlight: false, dueAt: now };
-        probes.set(key, probe);
-        if (probe.inFlight || now < probe.dueAt || inFlight >= MAXIMUM_IN_FLIGHT) continue;
-        probe.dueAt = now + plan.analysisIntervalSeconds * 1000;
-        void ask(limits.query, { rollout: id, attempt, guardrail, at: clock.now() }, probe);
+        wanted.set(key, probe);
+        if (probe.inFlight || now < probe.dueAt) continue;
+        const row = { rollout: id, attempt, guardrail, at: clock.now() };
+        due.push({ probe, intervalMs: plan.analysisIntervalSeconds * 1000, query: limits.query, row });
       }
     }
-    for (const key of probes.keys()) if (!wanted.has(key)) probes.delete(key);
+    probes = wanted;
+    // Who has waited longest comes first: in the order of rollouts a slow Prometheus would never get to the last ones.
+    due.sort((one, other) => one.probe.dueAt - other.probe.dueAt);
+    for (const { probe, intervalMs, query, row } of due.slice(0, MAXIMUM_IN_FLIGHT - inFlight)) {
+      probe.dueAt = now + intervalMs;
+      void ask(query, row, probe);
+    }
   };
 
   const cancel: Cancel = scheduler.every(TICK_MS, tick);
