@@ -415,7 +415,7 @@ async function startPrometheus(exporter: Exporter, cache: Cache) {
   await new Promise<void>((listening) => exporter.listen(0, "127.0.0.1", listening));
   onTestFinished(() => stop(exporter));
   const { port } = exporter.address() as AddressInfo;
-  const prometheus = await startPrometheusProcess(`127.0.0.1:${port}`, "consensus");
+  const prometheus = await startPrometheusProcess(`127.0.0.1:${port}`, { job: "consensus" });
   onTestFinished(() => prometheus.dispose());
   return prometheus;
 }

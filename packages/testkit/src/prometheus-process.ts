@@ -14,12 +14,17 @@ export function whyNoPrometheus(): string | undefined {
 
 /**
  * @param target host and port of an exporter, scraped every second
- * @param job the label `job` of what is scraped
+ * @param options.job the label `job` of what is scraped
+ * @param options.remoteRead where it looks for the rest of its data
  */
-export async function startPrometheusProcess(target: string, job = "test"): Promise<PrometheusProcess> {
+export async function startPrometheusProcess(
+  target: string,
+  { job = "test", remoteRead }: { readonly job?: string; readonly remoteRead?: string } = {},
+): Promise<PrometheusProcess> {
   const configuration = {
     global: { scrape_interval: "1s", scrape_timeout: "1s" },
     scrape_configs: [{ job_name: job, static_configs: [{ targets: [target] }] }],
+    ...(remoteRead !== undefined && { remote_read: [{ url: remoteRead, read_recent: true }] }),
   };
   const prometheus = await startProgram({
     command: "prometheus",

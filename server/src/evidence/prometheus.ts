@@ -118,6 +118,10 @@ const sample = z.tuple([z.number(), z.string()]);
 
 const success = z.object({
   status: z.literal("success"),
+  /** Of errors that did not keep it from answering: a remote store that could not be read, a bucket without its bound. */
+  warnings: z.array(z.string()).optional(),
+  /** How VictoriaMetrics says so. */
+  isPartial: z.boolean().optional(),
   data: z.discriminatedUnion("resultType", [
     z.object({ resultType: z.literal("vector"), result: z.array(z.object({ value: sample.optional() })) }),
     z.object({ resultType: z.literal("scalar"), result: sample }),
@@ -140,7 +144,9 @@ export function readAnswer(status: number, text: string): QueryResult {
   }
   const parsed = success.safeParse(answer);
   if (!parsed.success) return { error: "Prometheus answered with something that is no result of a query" };
-  const { data } = parsed.data;
+  const { data, warnings = [], isPartial = false } = parsed.data;
+  // What is missing could be all the errors there are: such a value would pass a limit that is exceeded.
+  if (isPartial || !warnings.every(isNote)) return { error: PARTIAL };
   switch (data.resultType) {
     case "matrix":
     case "string":
@@ -157,6 +163,13 @@ export function readAnswer(status: number, text: string): QueryResult {
       return first.value ? readValue(first.value[1]) : { error: "the query gives a histogram and no value" };
     }
   }
+}
+
+const PARTIAL = "Prometheus warned that the value may rest on a part of the data";
+
+/** What is worth knowing about a query and wrong with none, such as the name of a counter. Until 2.52 these were warnings too. */
+function isNote(warning: string): boolean {
+  return warning.startsWith("PromQL info: ");
 }
 
 /** As Go writes a float64. What is no number and what has no bounds is no data. */
