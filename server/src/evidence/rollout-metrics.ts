@@ -5,6 +5,7 @@ import type { Refusal } from "../ledger/command.ts";
 import { fromInstant, toInstant } from "../platform/instant.ts";
 import type { Scheduler } from "../ports.ts";
 import type { StoredEvidence } from "../telemetry/evidence-store.ts";
+import { SERIES_RETENTION } from "../telemetry/schema.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { AttemptArms } from "./evidence.ts";
 import { inPages } from "./in-pages.ts";
@@ -37,23 +38,34 @@ export interface AttemptSpan {
   readonly begin: number | null;
   /** The last thing to show, if `to` is left out. */
   readonly end: number;
+  readonly now: number;
+  /** Whether the evidence itself is still there, of which windows of ten seconds are made. It outlives minutes. */
+  readonly isEvidenceKept: boolean;
 }
 
 const HOUR_MS = 3_600_000;
+const MINUTES_KEPT_MS = SERIES_RETENTION[RESOLUTION_MS["1m"]] ?? SPAN_MS["1m"];
 
 /**
- * What to show of an attempt. Without a resolution the finest that is kept for the span; without a beginning as much as the
- * resolution is kept for, and nothing of before the attempt: rates would be of a time in which there was none.
+ * What to show of an attempt. Without a resolution the finest that is kept for the span and still there; without a beginning as
+ * much as the resolution is kept for, and nothing of before the attempt: rates would be of a time in which there was none.
  */
 export function chooseSpan(
   { resolution, from, to }: SpanQuery,
-  { begin, end }: AttemptSpan,
+  { begin, end, now, isEvidenceKept }: AttemptSpan,
 ): { readonly ok: true; readonly span: Span } | { readonly ok: false; readonly refusal: Refusal } {
   // The window under way is shown too.
   const wantedTo = to === undefined ? end + 1 : fromInstant(to);
   const wantedFrom = from === undefined ? undefined : fromInstant(from);
   const fits = (one: Resolution): boolean => wantedFrom === undefined || wantedTo - wantedFrom <= SPAN_MS[one];
-  const chosen = resolution ?? (["10s", "1m", "1h"] as const).find(fits);
+  // Of an hour that is partly gone the minutes that are left would pass for all there were.
+  const firstMinuteMs = Math.ceil((now - MINUTES_KEPT_MS) / HOUR_MS) * HOUR_MS;
+  const isKept: Readonly<Record<Resolution, boolean>> = {
+    "10s": isEvidenceKept,
+    "1m": isEvidenceKept && (wantedFrom ?? wantedTo - 1) >= firstMinuteMs,
+    "1h": true,
+  };
+  const chosen = resolution ?? (["10s", "1m", "1h"] as const).find((one) => isKept[one] && fits(one));
   if (chosen === undefined || !fits(chosen)) {
     const hours = SPAN_MS[chosen ?? "1h"] / HOUR_MS;
     return { ok: false, refusal: invalidField("query.from", `At this resolution, ask for ${hours} hours at most.`) };
@@ -65,7 +77,8 @@ export function chooseSpan(
   const toMs = Math.ceil(wantedTo / windowMs) * windowMs;
   const kept = wantedTo - SPAN_MS[chosen];
   const whole = begin !== null && begin < wantedTo ? Math.max(begin, kept) : kept;
-  const fromMs = Math.max(0, Math.floor((wantedFrom ?? whole) / windowMs) * windowMs);
+  const earliest = chosen === "1m" ? Math.min(firstMinuteMs, toMs) : 0;
+  const fromMs = Math.max(earliest, Math.floor((wantedFrom ?? whole) / windowMs) * windowMs);
   return { ok: true, span: { resolution: chosen, fromMs, toMs } };
 }
 

@@ -151,6 +151,46 @@ describe("TE-105 metrics of a rollout", () => {
     expect((await metrics()).variants).toEqual({});
   });
 
+  const lateBy = async (hours: number) => {
+    rig.time.jumpWallClock(hours * HOUR_MS);
+    await rig.time.advanceAsync(10 * MINUTE_MS);
+  };
+
+  it("are hours where minutes are kept no more", async () => {
+    await rig.report({ evidence: [aCell()] });
+    await lateBy(72);
+    const [from, to] = [NOON - HOUR_MS, NOON + 11 * HOUR_MS].map((at) => new Date(at).toISOString());
+    const { resolutionSeconds, variants } = await metrics(`?from=${from}&to=${to}`);
+    expect(resolutionSeconds).toBe(3_600);
+    expect(variants["on" as keyof typeof variants]?.total.exposureCount).toBe(10);
+  });
+
+  it("are hours where the evidence is kept no more", async () => {
+    await rig.report({ evidence: [aCell()] });
+    rig.rollouts.set("r1", aRollout({}, { state: "completed", endedAt: new Date(NOON + HOUR_MS).toISOString() }));
+    await lateBy(40 * 24);
+    const { resolutionSeconds, to, variants } = await metrics();
+    expect(resolutionSeconds).toBe(3_600);
+    expect(Date.parse(to)).toBe(NOON + 2 * HOUR_MS);
+    expect(variants["on" as keyof typeof variants]?.total.exposureCount).toBe(10);
+  });
+
+  it("begin with the first whole hour whose minutes are kept, and compare by what came before all the same", async () => {
+    for (let time = 0; time < 5; time += 1) {
+      await rig.report({ evidence: [aCell(FAILING), aCell({ variant: OFF, ...HEALTHY })] });
+    }
+    await lateBy(20);
+    const interval = Math.floor(rig.time.clock.now() / 10_000);
+    await rig.report({ evidence: [aCell({ interval }), aCell({ interval, variant: OFF })] });
+    const endedAt = new Date(rig.time.clock.now()).toISOString();
+    rig.rollouts.set("r1", aRollout({}, { state: "completed", endedAt }));
+    await lateBy(20);
+    const { from, rateRatio } = await metrics("?resolution=1m");
+    expect(Date.parse(from)).toBe(NOON + 16 * HOUR_MS);
+    expect(rateRatio.points).toHaveLength(1);
+    expect(rateRatio.points[0]?.low ?? 0).toBeGreaterThan(2);
+  });
+
   it("are kept as minutes for a day and as hours for ninety", async () => {
     await rig.report({ evidence: [aCell()] });
     const windows = (windowMs: number) =>

@@ -72,11 +72,10 @@ export function evidenceRoutes(router: Router, { ledger, telemetry, clock, sched
       const now = clock.now();
       const isLatest = arms.attempt === rollout.attempt;
       const begin = isLatest && rollout.startedAt !== null ? fromInstant(rollout.startedAt) : null;
-      const end =
-        isLatest && rollout.endedAt === null
-          ? now
-          : telemetry.withEvidence((store) => lastOf(store.lastReceived(arms), now));
-      const chosen = chooseSpan(query, { begin, end: end ?? now });
+      const endedAt = isLatest && rollout.endedAt !== null ? fromInstant(rollout.endedAt) : now;
+      const isLive = isLatest && rollout.endedAt === null;
+      const last = isLive ? now : (telemetry.withEvidence((store) => lastOf(store.lastReceived(arms))) ?? null);
+      const chosen = chooseSpan(query, { begin, end: last ?? endedAt, now, isEvidenceKept: last !== null });
       if (!chosen.ok) return chosen;
       const metrics = await measureRollout({ telemetry, scheduler }, arms, rollout, chosen.span);
       return metrics ? { status: 200, body: metrics } : UNREADABLE;
@@ -203,8 +202,8 @@ interface Found {
 
 const UNREADABLE = refused("storage_unknown_outcome", "The telemetry database fails at the moment. Try again.");
 
-function lastOf(at: ReadonlyMap<string, number>, now: number): number {
-  return at.size === 0 ? now : Math.max(...at.values());
+function lastOf(at: ReadonlyMap<string, number>): number | null {
+  return at.size === 0 ? null : Math.max(...at.values());
 }
 
 const place = z.tuple([z.int(), z.int(), z.string(), z.int()]);

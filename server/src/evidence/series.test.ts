@@ -120,8 +120,9 @@ describe("TE-105 the ratio of error rates", () => {
 });
 
 describe("TE-105 the span that is shown", () => {
+  const PRESENT = { end: NOON + 1, now: NOON + 1, isEvidenceKept: true };
   const span = (query: Parameters<typeof chooseSpan>[0]) => {
-    const chosen = chooseSpan(query, { begin: null, end: NOON + 1 });
+    const chosen = chooseSpan(query, { ...PRESENT, begin: null });
     return chosen.ok
       ? [chosen.span.resolution, chosen.span.fromMs - NOON, chosen.span.toMs - NOON]
       : chosen.refusal.errors;
@@ -143,7 +144,7 @@ describe("TE-105 the span that is shown", () => {
     ["unless it began before what is kept", {}, -2 * HOUR_MS, -HOUR_MS],
     ["but not later than it ends, as after a clock was set back", {}, HOUR_MS, -HOUR_MS],
   ])("begins with the attempt %s", (_title, query, begin, expected) => {
-    const chosen = chooseSpan(query, { begin: NOON + begin, end: NOON + 1 });
+    const chosen = chooseSpan(query, { ...PRESENT, begin: NOON + begin });
     expect(chosen.ok && chosen.span.fromMs - NOON).toBe(expected);
   });
 
