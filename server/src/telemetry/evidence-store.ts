@@ -110,6 +110,8 @@ const PRUNED_AT_ONCE = 2_000;
 /** The tables of evidence in the telemetry database. Writes belong into a transaction of the caller. */
 export class EvidenceStore {
   readonly #statements: ReturnType<typeof prepare>;
+  /** Flags and variants that are counted on their own, by environment: a batch may name a thousand, and each is looked up. */
+  readonly #unknownVariants = new Map<string, Set<string>>();
 
   constructor(database: Database) {
     this.#statements = prepare(database);
@@ -191,11 +193,11 @@ export class EvidenceStore {
   }
 
   addUnknownVariant(environment: EnvironmentKey, { flag, variant, count, lastAt }: UnknownVariant): void {
-    const { hasUnknownVariant, unknownVariantCount, putUnknownVariant } = this.#statements;
-    const isKnown = hasUnknownVariant.get(environment, flag, variant) !== undefined;
-    const isRoom =
-      isKnown || (unknownVariantCount.get(environment) as number) < EVIDENCE_CAPS.unknownVariantsPerEnvironment;
-    putUnknownVariant.run(environment, isRoom ? flag : OTHER, isRoom ? variant : OTHER, count, lastAt);
+    const names = this.#unknownVariantsOf(environment);
+    const name = JSON.stringify([flag, variant]);
+    const isRoom = names.size < EVIDENCE_CAPS.unknownVariantsPerEnvironment || names.has(name);
+    if (isRoom) names.add(name);
+    this.#statements.putUnknownVariant.run(environment, isRoom ? flag : OTHER, isRoom ? variant : OTHER, count, lastAt);
   }
 
   addRefused(environment: EnvironmentKey, reason: EvidenceRefusal, count: number): void {
@@ -343,6 +345,13 @@ export class EvidenceStore {
       reporterCount: null,
       metrics,
     };
+  }
+
+  #unknownVariantsOf(environment: EnvironmentKey): Set<string> {
+    const stored = () => this.unknownVariants(environment).map(({ flag, variant }) => JSON.stringify([flag, variant]));
+    const names = this.#unknownVariants.get(environment) ?? new Set(stored());
+    this.#unknownVariants.set(environment, names);
+    return names;
   }
 
   /** False if the attempt has as many rows as it may. */
@@ -498,8 +507,6 @@ function prepare(database: Database) {
       "SELECT * FROM sample WHERE rollout = ? AND attempt = ? AND guardrail = ? AND at <= ? ORDER BY at DESC LIMIT 1",
     ),
     pruneSamples: prune("sample", "at < ?"),
-    hasUnknownVariant: one("SELECT 1 FROM unknown_variant WHERE environment = ? AND flag = ? AND variant = ?"),
-    unknownVariantCount: one("SELECT COUNT(*) FROM unknown_variant WHERE environment = ?"),
     putUnknownVariant: all(
       `INSERT INTO unknown_variant (environment, flag, variant, count, last_at) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET count = min(count + excluded.count, ${MAXIMUM}), last_at = excluded.last_at`,

@@ -2,10 +2,12 @@ import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync, w
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { EnvironmentKey, Flag, FlagKey, TelemetryBatch } from "@bunting/contracts";
+import { LIMITS } from "@bunting/contracts/literals";
 import { createFakeTime, createSeededRandom } from "@bunting/testkit";
 import Database from "better-sqlite3";
 import { Registry } from "prom-client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { aCell } from "../evidence/evidence-rig.ts";
 import { createLogger } from "../ops/log.ts";
 import { MINUTE_MS } from "./merge.ts";
 import { openTelemetry, type Telemetry, type TelemetryAnswer } from "./telemetry.ts";
@@ -99,6 +101,42 @@ describe("TE-4 batches share a commit", () => {
     expect((await Promise.all(others)).every((answer) => answer.type === "stored")).toBe(true);
     expect(telemetry.exposures(production, flag, 0)).toEqual({ on: 103 });
     expect(await registry.metrics()).toContain("bunting_telemetry_commit_seconds_count 1");
+  });
+});
+
+describe("TE-4 a commit and what waits for one are bounded by what is in the batches", () => {
+  const commitCount = async (registry: Registry) =>
+    Number(/^bunting_telemetry_commit_seconds_count (\d+)$/m.exec(await registry.metrics())?.[1] ?? 0);
+  const cells = (count: number) =>
+    Array.from({ length: count }, (_, index) => ({ flag: `flag-${index}`, variant: "on", exposures: 1 }));
+  const large = (index: number) => batch(1, { instance: `i-${index}`, cells: cells(LIMITS.telemetryCells) });
+
+  it("so that others have their turn between the commits of large ones", async () => {
+    const { telemetry, time, registry } = start();
+    const answers = Array.from({ length: 20 }, (_, index) => telemetry.record(production, large(index)));
+    await time.advanceAsync(100);
+    expect((await Promise.all(answers)).every((answer) => answer.type === "stored")).toBe(true);
+    expect(await commitCount(registry)).toBe(4);
+  });
+
+  it("and one that is larger than that is committed alone", async () => {
+    const { telemetry, time, registry } = start();
+    const evidence = Array.from({ length: LIMITS.evidenceCells }, () => aCell());
+    const answers = [1, 2, 3].map((sequence) => telemetry.record(production, batch(sequence, { evidence })));
+    await time.advanceAsync(100);
+    expect(await Promise.all(answers)).toEqual([1, 2, 3].map(stored));
+    expect(await commitCount(registry)).toBe(3);
+  });
+
+  it("and no more is kept in memory: the rest is not acknowledged, and comes again", async () => {
+    const { telemetry, time } = start();
+    const answers = Array.from({ length: 600 }, (_, index) => telemetry.record(production, large(index)));
+    await time.advanceAsync(1_000);
+    const types = (await Promise.all(answers)).map(({ type }) => type);
+    expect(types.filter((type) => type === "stored")).toHaveLength(500);
+    const again = telemetry.record(production, large(599));
+    await time.advanceAsync(100);
+    expect(await again).toEqual(stored(1));
   });
 });
 

@@ -11,6 +11,7 @@ import { IntervalIndex } from "./interval-index.ts";
 import { mergeBatches, type Submission, type TelemetryAnswer } from "./merge.ts";
 import { createTelemetryMetrics, type TelemetryMetrics } from "./telemetry-metrics.ts";
 import { isDamage, TelemetryStore, type UnknownFlag } from "./telemetry-store.ts";
+import { WaitingBatches } from "./waiting-batches.ts";
 
 export type { TelemetryAnswer } from "./merge.ts";
 
@@ -68,10 +69,6 @@ export interface TelemetryDeps {
 
 /** Batches that arrive within this time share a commit, and its fsync. */
 const GATHER_MS = 20;
-/** Batches in one commit: about 20 ms of work. */
-const BATCHES_PER_COMMIT = 200;
-/** Above this a batch is not taken, and comes again. */
-const MAXIMUM_WAITING = 10_000;
 /** After a failed commit nothing is tried for this long. */
 const PAUSE_MS = 1_000;
 const PRUNE_MS = 60_000;
@@ -90,7 +87,7 @@ class DurableTelemetry implements Telemetry {
   /** The highest index that anybody knows of. */
   #told: number;
   #store: TelemetryStore;
-  #waiting: (Submission & { readonly answer: (answer: TelemetryAnswer) => void })[] = [];
+  readonly #waiting = new WaitingBatches<Submission & { readonly answer: (answer: TelemetryAnswer) => void }>();
   #committing = false;
   #pausedUntil = -Infinity;
   /** There is no database to be had any more. */
@@ -162,19 +159,18 @@ class DurableTelemetry implements Telemetry {
 
   close(): void {
     this.#cancelPruning();
-    while (this.#waiting.length > 0) this.#commit();
+    while (!this.#waiting.isEmpty) this.#commit();
     this.#closed = true;
     this.#store.close();
   }
 
   #submit(submission: Submission): Promise<TelemetryAnswer> {
     const isPaused = this.#isOff || this.#deps.clock.monotonic() < this.#pausedUntil;
-    if (this.#closed || isPaused || this.#waiting.length >= MAXIMUM_WAITING) {
-      this.#metrics.batches.inc({ outcome: "unavailable" });
-      return Promise.resolve({ type: "unavailable" });
-    }
     return new Promise((answer) => {
-      this.#waiting.push({ ...submission, answer });
+      if (this.#closed || isPaused || !this.#waiting.add({ ...submission, answer })) {
+        this.#metrics.batches.inc({ outcome: "unavailable" });
+        return answer({ type: "unavailable" });
+      }
       if (this.#committing) return;
       this.#committing = true;
       this.#deps.scheduler.after(GATHER_MS, () => this.#commitAll());
@@ -184,12 +180,12 @@ class DurableTelemetry implements Telemetry {
   /** One commit at a time, with the event loop in between. */
   #commitAll(): void {
     this.#commit();
-    this.#committing = this.#waiting.length > 0;
+    this.#committing = !this.#waiting.isEmpty;
     if (this.#committing) this.#deps.scheduler.soon(() => this.#commitAll());
   }
 
   #commit(): void {
-    const submissions = this.#waiting.splice(0, BATCHES_PER_COMMIT);
+    const submissions = this.#waiting.take();
     if (submissions.length === 0 || this.#closed) return;
     const startedAt = this.#deps.clock.monotonic();
     const merged = this.#attempt(() => this.#store.transaction(() => this.#merge(submissions)));
