@@ -132,7 +132,7 @@ export function mergeBatches(submissions: readonly Submission[], known: Known): 
 
 /**
  * `stored` is null for a boot that is not known: it never was, or it was forgotten. A forgotten one may have been counted, but
- * forgetting takes a week and a batch lives an hour, so a young batch is safe to take as a new base.
+ * forgetting takes a week, see forgotten-boots.ts, and a batch lives an hour, so a young batch is safe to take as a new base.
  */
 export function judgeBatch(batch: Pick<TelemetryBatch, "sequence" | "ageMs">, stored: number | null): BatchOutcome {
   if (stored === null) return batch.ageMs <= OLDEST_BATCH_MS ? "merged" : "too_old";

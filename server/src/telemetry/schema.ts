@@ -109,6 +109,7 @@ export const RETENTION = {
   sampleMs: 30 * DAY_MS,
   gaugeMs: 7 * DAY_MS,
   reporterMs: DAY_MS,
+  bootMs: 7 * DAY_MS,
   /** What an instance said of its breaker or of canary traffic holds for this long. */
   wordOfInstanceMs: 10 * MINUTE_MS,
 } as const;

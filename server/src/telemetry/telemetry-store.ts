@@ -9,7 +9,7 @@ import { STEPS } from "./schema.ts";
 
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
-const RETENTION = { minute: DAY_MS, hour: 90 * DAY_MS, boot: 7 * DAY_MS } as const;
+const RETENTION = { minute: DAY_MS, hour: 90 * DAY_MS } as const;
 const UNKNOWN_FLAGS_PER_ENVIRONMENT = 1_000;
 /** Counters stop here rather than overflow: what a client sends must not be able to make a commit of many fail. */
 const MAXIMUM = Number.MAX_SAFE_INTEGER;
@@ -125,13 +125,17 @@ export class TelemetryStore {
     return this.#statements.unknownFlags.all(environment) as UnknownFlag[];
   }
 
-  /** Deletes some of what is past its time. True if there is more. */
-  pruneSome(now: number): boolean {
+  /**
+   * Deletes some of what is past its time. True if there is more.
+   *
+   * @param forgetBefore Unix ms: boots that were heard last before this are forgotten
+   */
+  pruneSome(now: number, forgetBefore: number): boolean {
     const { pruneExposures, pruneBoots } = this.#statements;
     const deleted = [
       pruneExposures.run(MINUTE_MS, now - RETENTION.minute, PRUNED_AT_ONCE),
       pruneExposures.run(HOUR_MS, now - RETENTION.hour, PRUNED_AT_ONCE),
-      pruneBoots.run(now - RETENTION.boot, PRUNED_AT_ONCE),
+      pruneBoots.run(forgetBefore, PRUNED_AT_ONCE),
     ];
     return deleted.some(({ changes }) => changes >= PRUNED_AT_ONCE);
   }

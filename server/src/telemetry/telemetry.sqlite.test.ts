@@ -240,12 +240,47 @@ describe("TE-8 windows and boots are kept for their time", () => {
     await time.advanceAsync(MINUTE_MS);
     expect(telemetry.lastSequence(production, "i", "b")).toBe(1);
     time.jumpWallClock(2 * DAY_MS);
-    await time.advanceAsync(MINUTE_MS);
+    await time.advanceAsync(2 * HOUR_MS + 10 * MINUTE_MS);
     expect(telemetry.lastSequence(production, "i", "b")).toBe(0);
     expect(telemetry.exposures(production, flag, 0)).toEqual({ on: 1 });
     time.jumpWallClock(84 * DAY_MS);
     await time.advanceAsync(MINUTE_MS);
     expect(telemetry.exposures(production, flag, 0)).toEqual({});
+  });
+});
+
+describe("TE-8, TE-1 a boot is not forgotten while a batch of it may come again", () => {
+  it.each([
+    ["jumps ahead", 0, 30 * DAY_MS],
+    ["was behind and is put right", -30 * DAY_MS, 30 * DAY_MS],
+  ])("when the clock %s", async (_title, before, jump) => {
+    const { telemetry, time } = start();
+    time.jumpWallClock(before);
+    await time.advanceAsync(10 * MINUTE_MS);
+    const recorded = telemetry.record(production, batch(1));
+    await time.advanceAsync(50);
+    expect(await recorded).toEqual(stored(1));
+    time.jumpWallClock(jump);
+    await time.advanceAsync(HOUR_MS - 50);
+    const again = telemetry.record(production, batch(1, { ageMs: HOUR_MS }));
+    await time.advanceAsync(50);
+    expect(await again).toEqual(stored(1));
+    expect(telemetry.exposures(production, flag, 0)).toEqual({ on: 1 });
+  });
+
+  it("when the clock was ahead an hour ago", async () => {
+    const { telemetry, time } = start();
+    time.jumpWallClock(30 * DAY_MS);
+    await time.advanceAsync(10 * MINUTE_MS);
+    time.jumpWallClock(-30 * DAY_MS);
+    for (let hour = 0; hour < 3; hour += 1) {
+      const recorded = telemetry.record(production, batch(hour + 1));
+      await time.advanceAsync(HOUR_MS - 100);
+      const again = telemetry.record(production, batch(hour + 1, { ageMs: HOUR_MS }));
+      await time.advanceAsync(50);
+      expect([await recorded, await again]).toEqual([stored(hour + 1), stored(hour + 1)]);
+    }
+    expect(telemetry.exposures(production, flag, 0)).toEqual({ on: 3 });
   });
 });
 

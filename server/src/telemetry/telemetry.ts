@@ -7,6 +7,7 @@ import { fromInstant } from "../platform/instant.ts";
 import type { Cancel, Clock, Logger, Scheduler } from "../ports.ts";
 import type { EvidenceMerge } from "./evidence-merge.ts";
 import type { AttemptKey, EvidenceStore, UnknownVariant } from "./evidence-store.ts";
+import { ForgottenBoots } from "./forgotten-boots.ts";
 import { IntervalIndex } from "./interval-index.ts";
 import { mergeBatches, type Submission, type TelemetryAnswer } from "./merge.ts";
 import { createTelemetryMetrics, type TelemetryMetrics } from "./telemetry-metrics.ts";
@@ -83,6 +84,7 @@ class DurableTelemetry implements Telemetry {
   readonly #metrics: TelemetryMetrics;
   readonly #cancelPruning: Cancel;
   readonly #index: IntervalIndex;
+  readonly #forgotten = new ForgottenBoots();
   readonly #listeners = new Set<(rollout: string) => void>();
   /** The highest index that anybody knows of. */
   #told: number;
@@ -251,7 +253,7 @@ class DurableTelemetry implements Telemetry {
   #prune(): void {
     const { clock, scheduler } = this.#deps;
     const pruneSome = (now: number): boolean => {
-      const counts = this.#store.pruneSome(now);
+      const counts = this.#store.pruneSome(now, this.#forgotten.before(now, clock.monotonic()));
       return this.#store.evidence.pruneSome(now, (attempt) => this.#endOf(attempt)) || counts;
     };
     const more = !this.#closed && this.#attempt(() => pruneSome(clock.now()));
