@@ -268,6 +268,25 @@ describe("TE-103 what a judgement asks beside counts", () => {
     expect(rig.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 0, canaryInstanceCount: 0 });
   });
 
+  it("is what was said and received after a clock was set back, and not what it dated later", async () => {
+    const open = {
+      rollout: "r1",
+      attempt: 1,
+      interval: 0,
+      unitFailureCount: 6,
+      trialCount: 40,
+      state: "open" as const,
+    };
+    rig.time.jumpWallClock(60 * 60 * SECOND_MS);
+    await rig.report({ instance: "gone", breakers: [open] });
+    await rig.report({ instance: "well", evidence: [aCell(), aCell({ variant: OFF })], breakers: [open] });
+    rig.time.jumpWallClock(-60 * 60 * SECOND_MS);
+    expect(rig.evidence.breakers(arms, 0)).toEqual({ openInstanceCount: 0, canaryInstanceCount: 0 });
+    await rig.report({ instance: "well", evidence: [aCell()], breakers: [{ ...open, state: "closed" }] });
+    expect(rig.evidence.breakers(arms, 0)).toEqual({ openInstanceCount: 0, canaryInstanceCount: 1 });
+    expect(rig.evidence.lastReceived(arms).canary).toBe(NOON + 100);
+  });
+
   it("is the latest value of each gauge and query, by guardrail", async () => {
     const rollout = aRollout({
       guardrails: [

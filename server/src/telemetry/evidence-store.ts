@@ -248,7 +248,9 @@ export class EvidenceStore {
   }
 
   breakers({ rollout, attempt }: AttemptKey, stage: number, now: number) {
-    const row = this.#statements.breakers.get({ rollout, attempt, stage, since: now - RETENTION.wordOfInstanceMs });
+    // What a clock that ran ahead dated later is passed over: it would count until the clock is there again, and ten minutes more.
+    const since = now - RETENTION.wordOfInstanceMs;
+    const row = this.#statements.breakers.get({ rollout, attempt, stage, since, now });
     const { open, canary } = row as { open: number; canary: number };
     return { openInstanceCount: open, canaryInstanceCount: canary };
   }
@@ -420,7 +422,7 @@ function prepare(database: Database) {
     arms: all("SELECT variant, last_at FROM arm WHERE rollout = ? AND attempt = ?"),
     putArm: all(
       `INSERT INTO arm (rollout, attempt, variant, last_at) VALUES (?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET last_at = max(last_at, excluded.last_at)`,
+       ON CONFLICT DO UPDATE SET last_at = excluded.last_at`,
     ),
     deleteArms: all("DELETE FROM arm WHERE rollout = ? AND attempt = ?"),
     evidenceCounts: one(
@@ -465,13 +467,13 @@ function prepare(database: Database) {
     putReporter: all(
       `INSERT INTO reporter (rollout, attempt, instance, boot, canary_stage, breaker, last_at) VALUES (?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET canary_stage = coalesce(excluded.canary_stage, canary_stage),
-         breaker = coalesce(excluded.breaker, breaker), last_at = max(last_at, excluded.last_at)`,
+         breaker = coalesce(excluded.breaker, breaker), last_at = excluded.last_at`,
     ),
     pruneReporters: prune("reporter", "last_at < ?"),
     breakers: all(
       `SELECT COUNT(*) FILTER (WHERE breaker IN ('open', 'half_open')) AS open,
               COUNT(*) FILTER (WHERE canary_stage = @stage OR breaker IS NOT NULL) AS canary
-       FROM reporter WHERE rollout = @rollout AND attempt = @attempt AND last_at >= @since`,
+       FROM reporter WHERE rollout = @rollout AND attempt = @attempt AND last_at BETWEEN @since AND @now`,
     ),
     hasGauge: one("SELECT 1 FROM gauge WHERE environment = ? AND metric = ? LIMIT 1"),
     // From name to name by the index, however many values each has.
