@@ -309,8 +309,11 @@ export class EvidenceStore {
    * @param endedAt Unix ms of the end of an attempt; null while it lives
    */
   pruneSome(now: number, endedAt: (key: AttemptKey & { readonly lastAt: number }) => number | null): boolean {
-    const { pruneSeries, pruneSamples, pruneGauges, pruneReporters } = this.#statements;
+    const { pruneSeries, pruneSamples, pruneGauges, pruneReporters, pruneUnknownVariants } = this.#statements;
+    const unknown = pruneUnknownVariants.run(now - RETENTION.unknownNameMs, PRUNED_AT_ONCE);
+    if (unknown.changes > 0) this.#unknownVariants.clear();
     const deleted = [
+      unknown,
       ...Object.entries(SERIES_RETENTION).map(([windowMs, keptMs]) =>
         pruneSeries.run(Number(windowMs), now - keptMs, PRUNED_AT_ONCE),
       ),
@@ -516,6 +519,7 @@ function prepare(database: Database) {
     unknownVariants: all(
       "SELECT flag, variant, count, last_at AS lastAt FROM unknown_variant WHERE environment = ? ORDER BY flag, variant",
     ),
+    pruneUnknownVariants: prune("unknown_variant", "last_at < ?"),
     addRefused: all(
       `INSERT INTO refused (environment, reason, count) VALUES (?, ?, ?)
        ON CONFLICT DO UPDATE SET count = min(count + excluded.count, ${MAXIMUM})`,

@@ -110,6 +110,8 @@ export const RETENTION = {
   gaugeMs: 7 * DAY_MS,
   reporterMs: DAY_MS,
   bootMs: 7 * DAY_MS,
+  /** A name that nobody knows, after it was used last. */
+  unknownNameMs: 90 * DAY_MS,
   /** What an instance said of its breaker or of canary traffic holds for this long. */
   wordOfInstanceMs: 10 * MINUTE_MS,
 } as const;

@@ -5,11 +5,11 @@ import { StartupError } from "../startup-error.ts";
 import { openDatabase } from "../store/sqlite/open-database.ts";
 import { EvidenceStore } from "./evidence-store.ts";
 import { type BootRow, type ExposureRow, floorTo, MINUTE_MS, OTHER, type UnknownRow } from "./merge.ts";
-import { STEPS } from "./schema.ts";
+import { RETENTION, STEPS } from "./schema.ts";
 
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
-const RETENTION = { minute: DAY_MS, hour: 90 * DAY_MS } as const;
+const EXPOSURES_KEPT = { minute: DAY_MS, hour: 90 * DAY_MS } as const;
 const UNKNOWN_FLAGS_PER_ENVIRONMENT = 1_000;
 /** Counters stop here rather than overflow: what a client sends must not be able to make a commit of many fail. */
 const MAXIMUM = Number.MAX_SAFE_INTEGER;
@@ -54,10 +54,6 @@ export class TelemetryStore {
     this.#database = database;
     this.#statements = prepare(database);
     this.evidence = new EvidenceStore(database);
-    const rows = database.prepare("SELECT environment, flag FROM unknown_flag").all();
-    for (const { environment, flag } of rows as { environment: string; flag: string }[]) {
-      this.#namesOf(environment).add(flag);
-    }
   }
 
   /** Closes it, puts the file aside and begins a new one. */
@@ -114,7 +110,7 @@ export class TelemetryStore {
   }
 
   exposures(environment: EnvironmentKey, flag: string, sinceMs: number, now: number): Record<string, number> {
-    const windowMs = sinceMs >= now - RETENTION.minute + MINUTE_MS ? MINUTE_MS : HOUR_MS;
+    const windowMs = sinceMs >= now - EXPOSURES_KEPT.minute + MINUTE_MS ? MINUTE_MS : HOUR_MS;
     const rows = this.#statements.exposures.all(environment, flag, windowMs, floorTo(windowMs, sinceMs));
     return Object.fromEntries(
       (rows as { variant: string; count: number }[]).map(({ variant, count }) => [variant, count]),
@@ -131,17 +127,21 @@ export class TelemetryStore {
    * @param forgetBefore Unix ms: boots that were heard last before this are forgotten
    */
   pruneSome(now: number, forgetBefore: number): boolean {
-    const { pruneExposures, pruneBoots } = this.#statements;
+    const { pruneExposures, pruneBoots, pruneUnknown } = this.#statements;
+    const unknown = pruneUnknown.run(now - RETENTION.unknownNameMs, PRUNED_AT_ONCE);
+    if (unknown.changes > 0) this.#unknownFlags.clear();
     const deleted = [
-      pruneExposures.run(MINUTE_MS, now - RETENTION.minute, PRUNED_AT_ONCE),
-      pruneExposures.run(HOUR_MS, now - RETENTION.hour, PRUNED_AT_ONCE),
+      unknown,
+      pruneExposures.run(MINUTE_MS, now - EXPOSURES_KEPT.minute, PRUNED_AT_ONCE),
+      pruneExposures.run(HOUR_MS, now - EXPOSURES_KEPT.hour, PRUNED_AT_ONCE),
       pruneBoots.run(forgetBefore, PRUNED_AT_ONCE),
     ];
     return deleted.some(({ changes }) => changes >= PRUNED_AT_ONCE);
   }
 
-  #namesOf(environment: string): Set<string> {
-    const names = this.#unknownFlags.get(environment) ?? new Set<string>();
+  #namesOf(environment: EnvironmentKey): Set<string> {
+    const stored = () => this.unknownFlags(environment).map(({ flag }) => flag);
+    const names = this.#unknownFlags.get(environment) ?? new Set(stored());
     this.#unknownFlags.set(environment, names);
     return names;
   }
@@ -178,6 +178,9 @@ function prepare(database: Database.Database) {
     pruneExposures: database.prepare(
       `DELETE FROM exposure WHERE rowid IN
        (SELECT rowid FROM exposure WHERE window_ms = ? AND starts_at < ? LIMIT ?)`,
+    ),
+    pruneUnknown: database.prepare(
+      "DELETE FROM unknown_flag WHERE rowid IN (SELECT rowid FROM unknown_flag WHERE last_at < ? LIMIT ?)",
     ),
     pruneBoots: database.prepare("DELETE FROM boot WHERE rowid IN (SELECT rowid FROM boot WHERE last_at < ? LIMIT ?)"),
   };

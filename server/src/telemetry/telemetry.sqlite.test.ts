@@ -35,7 +35,7 @@ afterEach(() => {
 
 function start(time = createFakeTime(Date.UTC(2026, 0, 1, 12))) {
   const log: string[] = [];
-  const flags = new Map([[flag, { variants: { on: {}, off: {} }, retiredVariants: {} } as unknown as Flag]]);
+  const flags = new Map([[flag, aFlag("on", "off")]]);
   const registry = new Registry();
   const telemetry = openTelemetry({
     file,
@@ -47,8 +47,11 @@ function start(time = createFakeTime(Date.UTC(2026, 0, 1, 12))) {
     registry,
   });
   open.push(telemetry);
-  return { telemetry, time, log, registry };
+  return { telemetry, time, log, registry, flags };
 }
+
+const aFlag = (...variants: string[]): Flag =>
+  ({ variants: Object.fromEntries(variants.map((variant) => [variant, {}])), retiredVariants: {} }) as unknown as Flag;
 
 const batch = (sequence: number, more: Partial<TelemetryBatch> = {}): TelemetryBatch => ({
   instance: "i",
@@ -304,6 +307,56 @@ describe("TE-9 unknown flags are capped", () => {
     expect(counted.get("__other__")).toBe(105);
     expect(counted.get("ghost-0")).toBe(2);
     expect(telemetry.unknown(staging).flags).toEqual([{ flag: "ghost-0", count: 1, lastAt: expect.any(Number) }]);
+  });
+});
+
+describe("TE-9, TE-106 names are listed as long as nobody knows them", () => {
+  const cells = [
+    { flag: "ghost", variant: "on", exposures: 1 },
+    { flag: "spirit", variant: "on", exposures: 1 },
+    { flag, variant: "blue", exposures: 1 },
+    { flag, variant: "green", exposures: 1 },
+  ];
+  const report = async ({ telemetry, time }: ReturnType<typeof start>, more: Partial<TelemetryBatch>) => {
+    const recorded = telemetry.record(production, batch(1, more));
+    await time.advanceAsync(50);
+    await recorded;
+  };
+  const names = (telemetry: Telemetry) => {
+    const { flags, variants } = telemetry.unknown(production);
+    return [flags.map((one) => one.flag), variants.map((one) => one.variant)];
+  };
+
+  it("and not once a flag or variant of that name was made", async () => {
+    const started = start();
+    await report(started, { cells });
+    expect(names(started.telemetry)).toEqual([
+      ["ghost", "spirit"],
+      ["blue", "green"],
+    ]);
+    started.flags.set("ghost" as FlagKey, aFlag("on"));
+    started.flags.set(flag, aFlag("on", "off", "blue"));
+    expect(names(started.telemetry)).toEqual([["spirit"], ["green"]]);
+  });
+
+  it("and ninety days after they were used last, when their place is another's", async () => {
+    const started = start();
+    const { telemetry, time } = started;
+    const ghosts = (count: number, name: string) =>
+      Array.from({ length: count }, (_, index) => ({ flag: `${name}-${index}`, variant: "on", exposures: 1 }));
+    const strangers = Array.from({ length: 1_000 }, (_, index) => ({ flag, variant: `v-${index}`, exposures: 1 }));
+    await report(started, { boot: "1", cells: ghosts(1_000, "ghost") });
+    await report(started, { boot: "2", cells: strangers });
+    time.jumpWallClock(80 * DAY_MS);
+    await report(started, { boot: "3", cells: [...ghosts(1, "ghost"), ...strangers.slice(0, 1)] });
+    time.jumpWallClock(11 * DAY_MS);
+    await time.advanceAsync(MINUTE_MS);
+    expect(names(telemetry)).toEqual([["ghost-0"], ["v-0"]]);
+    await report(started, { boot: "4", cells });
+    expect(names(telemetry)).toEqual([
+      ["ghost", "ghost-0", "spirit"],
+      ["blue", "green", "v-0"],
+    ]);
   });
 });
 

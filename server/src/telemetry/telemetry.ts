@@ -128,8 +128,10 @@ class DurableTelemetry implements Telemetry {
 
   unknown(environment: EnvironmentKey): Unknown {
     const read = (): Unknown => ({
-      flags: this.#store.unknownFlags(environment),
-      variants: this.#store.evidence.unknownVariants(environment),
+      flags: this.#store.unknownFlags(environment).filter(({ flag }) => !this.#hasFlag(flag)),
+      variants: this.#store.evidence
+        .unknownVariants(environment)
+        .filter(({ flag, variant }) => !this.#hasVariant(flag, variant)),
       refused: this.#store.evidence.refused(environment),
     });
     return this.#attempt(read) ?? { flags: [], variants: [], refused: {} };
@@ -200,17 +202,13 @@ class DurableTelemetry implements Telemetry {
   }
 
   #merge(submissions: readonly Submission[]): Committed {
-    const { flags } = this.#deps.state();
     const index = this.#index.now();
     const known = {
       index,
       lastSequence: (environment: EnvironmentKey, { instance, boot }: BatchIdentity) =>
         this.#store.storedSequence(environment, instance, boot),
-      hasFlag: (flag: string) => flags.has(flag as FlagKey),
-      hasVariant: (flag: string, variant: string) => {
-        const { variants, retiredVariants } = flags.get(flag as FlagKey) ?? { variants: {}, retiredVariants: {} };
-        return Object.hasOwn(variants, variant) || Object.hasOwn(retiredVariants, variant);
-      },
+      hasFlag: (flag: string) => this.#hasFlag(flag),
+      hasVariant: (flag: string, variant: string) => this.#hasVariant(flag, variant),
       rollout: this.#deps.rollout,
     };
     const merged = mergeBatches(submissions, known);
@@ -220,6 +218,16 @@ class DurableTelemetry implements Telemetry {
     for (const [environment, count] of merged.dropped) this.#store.addDropped(environment, count);
     const refused = this.#mergeEvidence(merged.evidence, index, submissions[0]?.receivedAt ?? 0);
     return { ...merged, refused };
+  }
+
+  #hasFlag(flag: string): boolean {
+    return this.#deps.state().flags.has(flag as FlagKey);
+  }
+
+  #hasVariant(flag: string, variant: string): boolean {
+    const found = this.#deps.state().flags.get(flag as FlagKey);
+    if (!found) return false;
+    return Object.hasOwn(found.variants, variant) || Object.hasOwn(found.retiredVariants, variant);
   }
 
   /** Answers what was refused, by reason. */
