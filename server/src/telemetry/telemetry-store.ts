@@ -9,7 +9,8 @@ import { RETENTION, STEPS } from "./schema.ts";
 
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
-const EXPOSURES_KEPT = { minute: DAY_MS, hour: 90 * DAY_MS } as const;
+/** The hour beside the day is for whoever asks for the last day: the minute in which that began must still be whole. */
+const EXPOSURES_KEPT = { minute: DAY_MS + HOUR_MS, hour: 90 * DAY_MS } as const;
 const UNKNOWN_FLAGS_PER_ENVIRONMENT = 1_000;
 /** Counters stop here rather than overflow: what a client sends must not be able to make a commit of many fail. */
 const MAXIMUM = Number.MAX_SAFE_INTEGER;

@@ -236,6 +236,16 @@ describe("TE-8 windows and boots are kept for their time", () => {
     database.close();
   });
 
+  it("also where the last day was asked for a moment ago", async () => {
+    const { telemetry, time } = start();
+    await countAt(telemetry, time, 1);
+    await time.advanceAsync(40 * MINUTE_MS);
+    await countAt(telemetry, time, 2);
+    time.jumpWallClock(DAY_MS - MINUTE_MS);
+    await time.advanceAsync(MINUTE_MS);
+    expect(telemetry.exposures(production, flag, time.clock.now() - DAY_MS - 100)).toEqual({ on: 1 });
+  });
+
   it("forgets hours after 90 days and boots after seven", async () => {
     const { telemetry, time } = start();
     await countAt(telemetry, time, 1);
