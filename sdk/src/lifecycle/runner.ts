@@ -277,6 +277,7 @@ class ClientRunner implements Runner {
     const { platform, replica, resumeToken } = this;
     const identity = this.identity();
     const isCurrent = (): boolean => identity.boot === this.flusher.boot;
+    const { settled } = this.flusher;
     const host: StreamHost = {
       platform,
       server,
@@ -291,7 +292,7 @@ class ClientRunner implements Runner {
         if (sentAt !== undefined) this.book.hear(sentAt);
         if (!isCurrent()) return;
         this.resumeToken = resume;
-        this.flusher.welcomed(telemetrySequence);
+        this.flusher.welcomed(telemetrySequence, settled);
       },
       telemetryAcknowledged: (sequence, nextMs) => {
         if (isCurrent()) this.flusher.acknowledged(sequence, nextMs);

@@ -309,6 +309,38 @@ describe("LC-64, TE-15 a server that lost its history", () => {
     expect(boots.at(-1)).toBe(second?.boot);
     expect(world.network.attempts.at(-1)?.url.searchParams.has("resume")).toBe(false);
   });
+
+  it("is not one whose welcome was overtaken by an acknowledgement: nothing is counted twice", () => {
+    const { world, node } = live();
+    const leading = world.leadTo(node);
+    let answersPosts = true;
+    world.network.server = {
+      socket: (peer) => peer.refuse(426),
+      request: (asked, answer) =>
+        leading.request(asked, (given) => (asked.method === "GET" || answersPosts) && answer(given)),
+    };
+    const flags = createFlagsOn(world.platform, { ...OPTIONS, instance: "poller" });
+    world.time.advance(1_000);
+    const post = (times: number): void => {
+      evaluate(flags, times);
+      void flags.flush();
+      world.time.advance(1_100);
+    };
+    post(1);
+    expect(world.telemetry.total).toBe(1);
+    // A stream is opened, and what the server says on it is on its way for four seconds.
+    world.network.fate = (from) => (from === "server" ? { delayMs: 4_000 } : "deliver");
+    const opened = world.network.attempts.length;
+    world.network.server = { ...world.network.server, socket: leading.socket };
+    while (world.network.attempts.length === opened) world.time.advance(100);
+    post(2);
+    answersPosts = false;
+    post(4);
+    expect(world.telemetry.total).toBe(7);
+    world.time.advance(60_000);
+    expect(world.telemetry.total).toBe(7);
+    expect(flags.status()).toMatchObject({ transport: "stream", counters: { telemetryRestarts: 0, pending: 0 } });
+  });
 });
 
 describe("LC-65 flush() and close()", () => {

@@ -33,6 +33,8 @@ export interface FlusherHost {
 export interface Flusher {
   readonly boot: string;
   readonly restarts: number;
+  /** Highest sequence of this boot that is done: durable, or refused for good. */
+  readonly settled: number;
   /** Evaluations, and events of rollouts, in the batch in flight. */
   readonly inFlight: { readonly exposures: number; readonly events: number };
   start(): void;
@@ -42,8 +44,11 @@ export interface Flusher {
   carrierChanged(): void;
   /** The one that was about to open did not. */
   carrierFailed(): void;
-  /** `durable`: the highest sequence the server has of this boot, as a welcome tells it. */
-  welcomed(durable: number): void;
+  /**
+   * `durable`: the highest sequence the server has of this boot, as a welcome tells it. `settledBefore`: what was settled when the
+   * connection was asked for. A welcome may be on its way for long, and knows nothing of what was acknowledged meanwhile.
+   */
+  welcomed(durable: number, settledBefore: number): void;
   acknowledged(sequence: number, nextMs: number | undefined): void;
   /** The server will never take this batch, and has recorded so. */
   refused(sequence: number): void;
@@ -74,6 +79,7 @@ export function createFlusher(host: FlusherHost, intervalMs: number): Flusher {
 class BatchFlusher implements Flusher {
   boot: string;
   restarts = 0;
+  settled = 0;
   private readonly host: FlusherHost;
   private readonly timers: Timers<"tick" | "resend" | "spacing">;
   /** Of those who flush: they wait for a batch with all that was counted when they asked. */
@@ -84,8 +90,6 @@ class BatchFlusher implements Flusher {
   private intervalMs: number;
   private isLive = false;
   private batch: NumberedBatch | null = null;
-  /** Highest sequence of this boot that is done: durable, or refused for good. */
-  private settled = 0;
   private countingSince: number;
   private lastSentAt = Number.NEGATIVE_INFINITY;
   private request: Cancel | null = null;
@@ -133,8 +137,8 @@ class BatchFlusher implements Flusher {
     if (this.flushes.size > 0) this.collect();
   }
 
-  welcomed(durable: number): void {
-    if (durable < this.settled) return this.restart();
+  welcomed(durable: number, settledBefore: number): void {
+    if (durable < settledBefore) return this.restart();
     this.settle(durable);
     this.carrierChanged();
   }
