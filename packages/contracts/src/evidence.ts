@@ -64,6 +64,8 @@ export type EvidenceCell = z.infer<typeof evidenceCell>;
 export const breakerReport = z.object({
   rollout: z.string().min(1).max(64),
   attempt: z.int().min(1),
+  /** Whose breaker it is: another stage's begins closed, and says nothing until it opens. Left out by the first SDKs. */
+  stage: z.int().min(0).optional(),
   state: z.enum(["open", "half_open", "closed"]),
   interval: z.int().min(0),
   /** Of the window that opened it. */

@@ -116,8 +116,8 @@ export class EvidenceBook implements CellKeeper {
       clock: this.host.clock,
       scheduler: this.host.scheduler,
       changed: (state, { failureCount: unitFailureCount, trialCount }) => {
-        const { id: rollout, attempt } = entry;
-        this.reports.push({ rollout, attempt, state, interval: this.interval, unitFailureCount, trialCount });
+        const { id: rollout, attempt, stage } = entry;
+        this.reports.push({ rollout, attempt, stage, state, interval: this.interval, unitFailureCount, trialCount });
         // The latest say how it stands.
         if (this.reports.length > LIMITS.breakersPerBatch) this.reports.shift();
         this.host.breakerChanged(flag);

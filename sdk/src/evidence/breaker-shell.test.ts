@@ -219,7 +219,7 @@ describe("TE-47 a breaker reports itself", () => {
     burn();
     world.time.advance(5_000);
     expect(world.telemetry.batches.at(-1)?.breakers).toMatchObject([
-      { rollout: "r-1", attempt: 1, state: "open", unitFailureCount: 6, trialCount: 6 },
+      { rollout: "r-1", attempt: 1, stage: 0, state: "open", unitFailureCount: 6, trialCount: 6 },
     ]);
     world.time.advance(25_000);
     flags.expose("redis", canary[0]).success();

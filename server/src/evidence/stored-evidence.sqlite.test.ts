@@ -268,6 +268,18 @@ describe("TE-103 what a judgement asks beside counts", () => {
     expect(rig.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 0, canaryInstanceCount: 0 });
   });
 
+  it("is nothing of the breakers of another stage: each begins closed (TE-48)", async () => {
+    const word = { rollout: "r1", attempt: 1, interval: NOON_INTERVAL, unitFailureCount: 6, trialCount: 40 };
+    await rig.report({ instance: "a", evidence: [aCell()], breakers: [{ ...word, stage: 0, state: "open" }] });
+    await rig.report({ instance: "b", evidence: [aCell()] });
+    expect(rig.evidence.breakers(arms, 0)).toEqual({ openInstanceCount: 1, canaryInstanceCount: 2 });
+    await rig.report({ instance: "a", evidence: [aCell({ stage: 1, variant: OFF })] });
+    expect(rig.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 0, canaryInstanceCount: 0 });
+    await rig.report({ instance: "a", breakers: [{ ...word, stage: 1, state: "half_open" }] });
+    expect(rig.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 1, canaryInstanceCount: 1 });
+    expect(rig.evidence.breakers(arms, 0)).toEqual({ openInstanceCount: 0, canaryInstanceCount: 2 });
+  });
+
   it("is what was said and received after a clock was set back, and not what it dated later", async () => {
     const open = {
       rollout: "r1",
@@ -537,6 +549,15 @@ describe("TE-107 a database of an earlier release", () => {
     await old.report({ sequence: 8, evidence: [aCell()] });
     await old.time.advanceAsync(2 * INTERVAL_MS);
     expect(old.evidence.intervals(arms, { through: old.evidence.through() })).toHaveLength(1);
+  });
+
+  it("takes a word about a breaker whose stage it does not know for one of any", async () => {
+    startOn(3, (database) => {
+      const put = database.prepare("INSERT INTO reporter VALUES ('r1', 1, ?, 'b', ?, ?, ?)");
+      put.run("i", 0, "open", NOON);
+      put.run("j", 1, null, NOON);
+    });
+    expect(old.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 1, canaryInstanceCount: 2 });
   });
 
   it("takes the one value that it knows of a gauge for all reports, and a posted one for the last word", async () => {

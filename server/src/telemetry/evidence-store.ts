@@ -380,7 +380,8 @@ export class EvidenceStore {
       if (attempt.reporterCount >= EVIDENCE_CAPS.reportersPerAttempt) return false;
       attempt.reporterCount += 1;
     }
-    putReporter.run(rollout, number, instance, boot, canaryStage, breaker?.state ?? null, lastAt);
+    const word = [breaker?.state ?? null, breaker?.stage ?? null];
+    putReporter.run(rollout, number, instance, boot, canaryStage, ...word, lastAt);
     return true;
   }
 }
@@ -468,14 +469,17 @@ function prepare(database: Database) {
     hasReporter: one("SELECT 1 FROM reporter WHERE rollout = ? AND attempt = ? AND instance = ? AND boot = ?"),
     reporterCount: one("SELECT COUNT(*) FROM reporter WHERE rollout = ? AND attempt = ?"),
     putReporter: all(
-      `INSERT INTO reporter (rollout, attempt, instance, boot, canary_stage, breaker, last_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO reporter (rollout, attempt, instance, boot, canary_stage, breaker, breaker_stage, last_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET canary_stage = coalesce(excluded.canary_stage, canary_stage),
+         breaker_stage = iif(excluded.breaker IS NULL, breaker_stage, excluded.breaker_stage),
          breaker = coalesce(excluded.breaker, breaker), last_at = excluded.last_at`,
     ),
     pruneReporters: prune("reporter", "last_at < ?"),
     breakers: all(
-      `SELECT COUNT(*) FILTER (WHERE breaker IN ('open', 'half_open')) AS open,
-              COUNT(*) FILTER (WHERE canary_stage = @stage OR breaker IS NOT NULL) AS canary
+      `SELECT COUNT(*) FILTER (WHERE breaker IN ('open', 'half_open') AND coalesce(breaker_stage, @stage) = @stage) AS open,
+              COUNT(*) FILTER (WHERE canary_stage = @stage
+                OR breaker IS NOT NULL AND coalesce(breaker_stage, @stage) = @stage) AS canary
        FROM reporter WHERE rollout = @rollout AND attempt = @attempt AND last_at BETWEEN @since AND @now`,
     ),
     hasGauge: one("SELECT 1 FROM gauge WHERE environment = ? AND metric = ? LIMIT 1"),

@@ -90,8 +90,13 @@ const GAUGE_RANGE = `
   UPDATE gauge SET lowest = value, highest = value WHERE source = 'sdk';
 `;
 
+/** Whose breaker a process spoke of. Null: it did not say. */
+const BREAKER_STAGE = `
+  ALTER TABLE reporter ADD COLUMN breaker_stage INTEGER;
+`;
+
 /** By the version that each leads to: 1, 2 … */
-export const STEPS: readonly string[] = [COUNTS, EVIDENCE, GAUGE_RANGE];
+export const STEPS: readonly string[] = [COUNTS, EVIDENCE, GAUGE_RANGE, BREAKER_STAGE];
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
