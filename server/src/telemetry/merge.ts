@@ -63,7 +63,10 @@ export interface Merged {
   /** Summed over the batches: one row per flag, variant and minute. */
   readonly exposures: readonly ExposureRow[];
   readonly unknown: readonly UnknownRow[];
+  /** Exposures that SDKs dropped, by environment. */
   readonly dropped: ReadonlyMap<EnvironmentKey, number>;
+  /** Exposures, outcomes and calls of `track` of rollouts that SDKs dropped. */
+  readonly evidenceDropped: number;
   readonly evidence: EvidenceMerge;
 }
 
@@ -79,6 +82,7 @@ export function mergeBatches(submissions: readonly Submission[], known: Known): 
   const unknown = new Sums<UnknownRow>();
   const dropped = new Map<EnvironmentKey, number>();
   const evidence = new EvidenceMerge(known);
+  let evidenceDropped = 0;
   const answers: TelemetryAnswer[] = [];
   const outcomes: BatchOutcome[] = [];
 
@@ -115,6 +119,7 @@ export function mergeBatches(submissions: readonly Submission[], known: Known): 
     for (const { flag, evaluations: count } of batch.unknown ?? []) {
       unknown.add([environment, flag], { environment, flag, count, lastAt: receivedAt });
     }
+    evidenceDropped += batch.evidenceDropped ?? 0;
     if (batch.dropped) {
       dropped.set(environment, Math.min(Number.MAX_SAFE_INTEGER, (dropped.get(environment) ?? 0) + batch.dropped));
     }
@@ -126,6 +131,7 @@ export function mergeBatches(submissions: readonly Submission[], known: Known): 
     exposures: exposures.rows,
     unknown: unknown.rows,
     dropped,
+    evidenceDropped,
     evidence,
   };
 }

@@ -18,6 +18,12 @@ export function createTelemetryMetrics(registry: Registry) {
       labelNames: ["outcome"],
       registers,
     }),
+    dropped: new Counter({
+      name: "bunting_telemetry_dropped_total",
+      help: "What SDKs counted and dropped, as they say: exposures of flags, and events of rollouts.",
+      labelNames: ["what"],
+      registers,
+    }),
     commitSeconds: new Histogram({
       name: "bunting_telemetry_commit_seconds",
       help: "Time of one commit of telemetry batches.",

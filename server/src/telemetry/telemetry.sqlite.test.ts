@@ -202,6 +202,24 @@ describe("TE-6 a batch that cannot be counted", () => {
   });
 });
 
+describe("TE-114 what SDKs dropped is counted", () => {
+  it("once for each batch, exposures and evidence apart", async () => {
+    const { telemetry, time, registry } = start();
+    const reports = [
+      batch(1, { dropped: 3 }),
+      batch(1, { dropped: 3 }),
+      batch(2, { dropped: 2, evidenceDropped: 7 }),
+      batch(4, { dropped: 100 }),
+    ];
+    const answers = reports.map((report) => telemetry.record(production, report));
+    await time.advanceAsync(100);
+    await Promise.all(answers);
+    const metrics = await registry.metrics();
+    expect(metrics).toContain('bunting_telemetry_dropped_total{what="exposures"} 5');
+    expect(metrics).toContain('bunting_telemetry_dropped_total{what="evidence"} 7');
+  });
+});
+
 describe("TE-5 a batch of a forgotten boot", () => {
   it("is refused by name if it is old", async () => {
     const { telemetry, time } = start();

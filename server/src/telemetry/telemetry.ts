@@ -247,8 +247,10 @@ class DurableTelemetry implements Telemetry {
   }
 
   /** After COMMIT: nobody is told, and nothing counted, that a roll-back takes away. */
-  #announce({ outcomes, evidence, refused }: Committed): void {
+  #announce({ outcomes, dropped, evidenceDropped, evidence, refused }: Committed): void {
     for (const outcome of outcomes) this.#metrics.batches.inc({ outcome });
+    for (const count of dropped.values()) this.#metrics.dropped.inc({ what: "exposures" }, count);
+    this.#metrics.dropped.inc({ what: "evidence" }, evidenceDropped);
     this.#metrics.evidenceCells.inc(
       { outcome: "stored" },
       evidence.sums.reduce((sum, { cellCount }) => sum + cellCount, 0),
