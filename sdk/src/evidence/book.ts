@@ -83,6 +83,7 @@ export class EvidenceBook implements CellKeeper {
       if (this.rollouts.size === MOST_ROLLOUTS) return null;
       rollout = this.begin(key, entry.rollout);
     }
+    rollout.entry = entry.rollout;
     return Scope.of(flag, rollout, entry.rollout.metrics);
   }
 

@@ -390,6 +390,20 @@ describe("TE-38 track() is charged to what its user gets", () => {
     });
   });
 
+  it("also of a metric that the stage came to name while it was under way", () => {
+    const { world, flags, cells } = live(flag(50, { metrics: [] }));
+    const [user = ""] = usersOf(flags, "off", 1);
+    world.origin.put(flag(50, { metrics: ["conversion"] }));
+    world.time.advance(20_000);
+    const before = cells().length;
+    flags.isEnabled("redis", user);
+    world.time.advance(25_000);
+    flags.track("conversion", user);
+    world.time.advance(6_000);
+    const [exposed, tracked] = cells().slice(before);
+    expect(tracked).toMatchObject({ interval: exposed?.interval, unitCount: 0, metrics: { conversion: {} } });
+  });
+
   it("makes a unit of a user whom this process has not exposed within a minute, and no exposure", () => {
     const { world, flags, report } = live();
     flags.isEnabled("redis", "a");

@@ -76,7 +76,8 @@ export interface Witnessed {
 /** A rollout's stage as this process knows it: what it counted, and whether its canary burns here. */
 export class LiveRollout {
   readonly flag: string;
-  readonly entry: RulesetRollout;
+  /** As the ruleset has it now: its metrics may have changed since the stage began. */
+  entry: RulesetRollout;
   readonly canary: Arm;
   readonly control: Arm;
   readonly breaker: BreakerShell;
