@@ -461,6 +461,33 @@ describe("TE-103 what a judgement asks beside counts", () => {
     expect(values()).toMatchObject([{ value: 0 }, { value: 0 }]);
   });
 
+  it("nor once the clock is there again: by then it is old", async () => {
+    const rollout = aRollout({
+      guardrails: [
+        { metric: "lighthouse", kind: "gauge", min: 90 },
+        { metric: "depth", kind: "gauge", max: 5 },
+        { source: "prometheus", query: "up", min: 1 },
+      ],
+    });
+    const measure = async (value: number) => {
+      const at = rig.time.clock.now();
+      rig.telemetry.withEvidence((store) => {
+        store.addGauge({ environment: PRODUCTION, metric: "lighthouse", source: "posted", at, value });
+        store.addSample({ rollout: "r1", attempt: 1, guardrail: "prometheus-1", at, value, error: null });
+      });
+      await rig.report(depthOf("i", value, Math.floor(at / INTERVAL_MS)));
+    };
+    rig.time.jumpWallClock(60 * 60 * SECOND_MS);
+    await measure(99);
+    rig.time.jumpWallClock(-60 * 60 * SECOND_MS);
+    await measure(1);
+    await rig.time.advanceAsync(60 * 60 * SECOND_MS);
+    expect([...rig.evidence.samples(rollout).values()]).toMatchObject([{ value: 1 }, { value: 1 }, { value: 1 }]);
+    // What comes in the same interval is no range with what was dated so an hour ago.
+    await rig.report(depthOf("i", 2, Math.floor(rig.time.clock.now() / INTERVAL_MS)));
+    expect(depth()).toMatchObject({ lowest: 2, highest: 2 });
+  });
+
   it("takes a hundred gauges from an environment, and counts the rest", async () => {
     const gauges = Array.from({ length: 101 }, (_, index) => ({
       metric: `g_${index}`,

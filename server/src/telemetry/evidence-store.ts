@@ -180,15 +180,19 @@ export class EvidenceStore {
   /** False if the environment has as many gauges as it may. */
   addGauge(gauge: PostedGauge | ReportedGauge): boolean {
     const { environment, metric, source, at, value } = gauge;
-    const { hasGauge, gaugeCount, putGauge } = this.#statements;
+    const { hasGauge, gaugeCount, putGauge, deleteLaterGauges } = this.#statements;
     const isKnown = hasGauge.get(environment, metric) !== undefined;
     if (!isKnown && (gaugeCount.get({ environment }) as number) >= EVIDENCE_CAPS.gaugesPerEnvironment) return false;
+    // What is dated later than now was dated by a clock that ran ahead. When the clock is there again, it would pass for fresh.
+    deleteLaterGauges.run(environment, metric, intervalOf(gauge.source === "sdk" ? gauge.receivedAt : at));
     const { lowest, highest } = gauge.source === "sdk" ? gauge : { lowest: null, highest: null };
     putGauge.run(environment, metric, source, intervalOf(at), at, value, lowest, highest);
     return true;
   }
 
   addSample({ rollout, attempt, guardrail, at, value, error }: SampleRow): void {
+    // As in addGauge.
+    this.#statements.deleteLaterSamples.run(rollout, attempt, guardrail, at);
     this.#statements.putSample.run(rollout, attempt, guardrail, at, value, error);
   }
 
@@ -507,6 +511,7 @@ function prepare(database: Database) {
          AND at BETWEEN @since AND @through
        ORDER BY interval DESC, source = 'posted' DESC LIMIT 2`,
     ),
+    deleteLaterGauges: all("DELETE FROM gauge WHERE environment = ? AND metric = ? AND interval > ?"),
     pruneGauges: prune("gauge", "at < ?"),
     putSample: all(
       `INSERT INTO sample (rollout, attempt, guardrail, at, value, error) VALUES (?, ?, ?, ?, ?, ?)
@@ -515,6 +520,7 @@ function prepare(database: Database) {
     latestSample: all(
       "SELECT * FROM sample WHERE rollout = ? AND attempt = ? AND guardrail = ? AND at <= ? ORDER BY at DESC LIMIT 1",
     ),
+    deleteLaterSamples: all("DELETE FROM sample WHERE rollout = ? AND attempt = ? AND guardrail = ? AND at > ?"),
     pruneSamples: prune("sample", "at < ?"),
     putUnknownVariant: all(
       `INSERT INTO unknown_variant (environment, flag, variant, count, last_at) VALUES (?, ?, ?, ?, ?)
