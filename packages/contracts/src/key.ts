@@ -64,19 +64,11 @@ export const json = z
   .register(z.globalRegistry, { id: "Json", description: "Any JSON value." });
 
 function isJson(value: unknown): value is Json {
-  switch (typeof value) {
-    case "string":
-    case "boolean":
-      return true;
-    case "number":
-      return Number.isFinite(value);
-    case "object":
-      if (value === null) return true;
-      if (Array.isArray(value)) return value.every(isJson);
-      return isPlain(value) && Object.values(value).every(isJson);
-    default:
-      return false;
-  }
+  if (typeof value === "number") return Number.isFinite(value);
+  if (value === null || typeof value === "string" || typeof value === "boolean") return true;
+  if (typeof value !== "object") return false;
+  if (Array.isArray(value)) return value.every(isJson);
+  return isPlain(value) && Object.values(value).every(isJson);
 }
 
 /** Of this realm or another: what JSON.parse makes, and object literals. */
