@@ -3,7 +3,7 @@ import { type Found, fail, hold } from "./finding.ts";
 import { type GuardrailJudgement, isMerged, SUSPECT_LOG_EVIDENCE } from "./guardrail-judgement.ts";
 import { isGating, namedGuardrails } from "./guardrails.ts";
 import type { NamedGuardrail } from "./judgement.ts";
-import { logSumExp } from "./log-space.ts";
+import { logWeightedMean } from "./log-space.ts";
 import { isCounted } from "./measurement.ts";
 import type { AttemptStatistics } from "./statistics.ts";
 import { oddsText } from "./words.ts";
@@ -40,7 +40,13 @@ export function mergeHarm(plan: RolloutPlan, statistics: AttemptStatistics): Har
     id: named.id,
     logEvidence: logEvidence + Math.log(weightOf(named)),
   }));
-  const logEvidence = sharing.length === 0 ? 0 : logSumExp(contributions.map((one) => one.logEvidence));
+  const logEvidence =
+    sharing.length === 0
+      ? 0
+      : logWeightedMean(
+          sharing.map((one) => one.logEvidence),
+          sharing.map(({ named }) => weightOf(named)),
+        );
   return {
     logEvidence,
     refutes: plan.decideBy === "evidence" && logEvidence >= Math.log(1 / plan.falseAlarmBudget),

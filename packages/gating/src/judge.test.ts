@@ -417,6 +417,18 @@ describe("GA-35 a stage that takes too long passes without proof, if nothing spe
     expect(judge(plan, tiny.slice(0, 150)).cause).toBe("inconclusive");
   });
 
+  it("however many guardrails have nothing to say: merged evidence of none is 0", () => {
+    const silent = [30, 40, 50].map((minPercentOfControl) => {
+      return { id: `least-${minPercentOfControl}`, metric: "conversion", kind: "ratio", minPercentOfControl } as const;
+    });
+    const rare = tiny.map((interval, index) => ({
+      ...interval,
+      canary: arm({ exposures: 20, conversions: index % 20 === 0 ? 1 : 0 }),
+    }));
+    const judgement = judge({ guardrails: [ERRORS, ...silent] }, rare);
+    expect(judgement).toMatchObject({ verdict: "pass", promotedBy: "elapsed", mergedLogEvidence: 0 });
+  });
+
   it("not if the plan switches it off", () => {
     expect(judge({ ...plan, maxStageSeconds: null }, tiny).cause).toBe("inconclusive");
   });

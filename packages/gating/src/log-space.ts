@@ -14,8 +14,18 @@ export function logSumExp(terms: ArrayLike<number>): number {
   return largest + Math.log(sum);
 }
 
-/** Log of the weighted mean of e-values that are given as logs. Weights need not be normalised. */
+/**
+ * Log of the weighted mean of e-values that are given as logs. Weights need not be normalised. The mean of equal ones is
+ * exactly that: weights that sum to 1 but for the last bit would turn no evidence into some.
+ */
 export function logWeightedMean(logs: readonly number[], weights: readonly number[]): number {
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return logSumExp(logs.map((log, index) => log + Math.log((weights[index] ?? 0) / total)));
+  const largest = Math.max(...logs);
+  if (largest === Number.NEGATIVE_INFINITY) return largest;
+  let sum = 0;
+  let total = 0;
+  for (const [index, weight] of weights.entries()) {
+    sum += weight * Math.exp((logs[index] ?? Number.NEGATIVE_INFINITY) - largest);
+    total += weight;
+  }
+  return largest + Math.log(sum / total);
 }
