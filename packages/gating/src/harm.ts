@@ -2,7 +2,7 @@ import type { RolloutPlan } from "@bunting/contracts";
 import { type Found, fail, hold } from "./finding.ts";
 import { type GuardrailJudgement, isMerged, SUSPECT_LOG_EVIDENCE } from "./guardrail-judgement.ts";
 import { isGating, namedGuardrails } from "./guardrails.ts";
-import type { NamedGuardrail } from "./judgement.ts";
+import type { Failure, NamedGuardrail } from "./judgement.ts";
 import { logWeightedMean } from "./log-space.ts";
 import { isCounted } from "./measurement.ts";
 import type { AttemptStatistics } from "./statistics.ts";
@@ -17,6 +17,14 @@ export interface Harm {
   readonly weights: ReadonlyMap<string, number>;
   /** Largest first. */
   readonly contributions: readonly { readonly id: string; readonly logEvidence: number }[];
+  /** Where it decides, those that carry a tenth of it or more, and the largest in any case. Worst first. */
+  readonly blamed: readonly Blamed[];
+}
+
+interface Blamed {
+  readonly named: NamedGuardrail;
+  /** Its own, before it was weighed. */
+  readonly logEvidence: number;
 }
 
 /**
@@ -25,34 +33,40 @@ export interface Harm {
  * keeps its share and adds nothing but 1.
  */
 export function mergeHarm(plan: RolloutPlan, statistics: AttemptStatistics): Harm {
-  const sharing = namedGuardrails(plan)
+  const evidence = namedGuardrails(plan)
     .filter((named) => isGating(named) && leadsBack(named))
     .flatMap((named) => {
       const logEvidence = statistics.trackers.get(named.id)?.tracker.relativeLogEvidence() ?? null;
       return logEvidence === null ? [] : [{ named, logEvidence: isMerged(named) ? logEvidence : 0 }];
     });
-  const errorCount = sharing.filter(({ named }) => isErrors(named)).length;
-  const otherCount = sharing.length - errorCount;
+  const errorCount = evidence.filter(({ named }) => isErrors(named)).length;
+  const otherCount = evidence.length - errorCount;
   const errorShare = errorCount === 0 ? 0 : otherCount === 0 ? 1 : 0.5;
-  const weightOf = (named: NamedGuardrail): number =>
-    isErrors(named) ? errorShare / errorCount : (1 - errorShare) / otherCount;
-  const contributions = sharing.map(({ named, logEvidence }) => ({
-    id: named.id,
-    logEvidence: logEvidence + Math.log(weightOf(named)),
-  }));
-  const logEvidence =
-    sharing.length === 0
-      ? 0
-      : logWeightedMean(
-          sharing.map((one) => one.logEvidence),
-          sharing.map(({ named }) => weightOf(named)),
-        );
+  const sharing = evidence
+    .map(({ named, logEvidence }) => {
+      const weight = isErrors(named) ? errorShare / errorCount : (1 - errorShare) / otherCount;
+      return { named, logEvidence, weight, contribution: logEvidence + Math.log(weight) };
+    })
+    .toSorted((a, b) => b.contribution - a.contribution);
+  const logEvidence = sharing.length === 0 ? 0 : meanOf(sharing);
+  const refutes = plan.decideBy === "evidence" && logEvidence >= Math.log(1 / plan.falseAlarmBudget);
+  const merged = sharing.filter(({ named }) => isMerged(named));
+  // Of a dozen alike none carries a tenth.
+  const least = Math.min(logEvidence - Math.log(10), merged[0]?.contribution ?? 0);
   return {
     logEvidence,
-    refutes: plan.decideBy === "evidence" && logEvidence >= Math.log(1 / plan.falseAlarmBudget),
-    weights: new Map(sharing.map(({ named }) => [named.id, weightOf(named)])),
-    contributions: contributions.sort((a, b) => b.logEvidence - a.logEvidence),
+    refutes,
+    weights: new Map(sharing.map(({ named, weight }) => [named.id, weight])),
+    contributions: sharing.map(({ named, contribution }) => ({ id: named.id, logEvidence: contribution })),
+    blamed: refutes ? merged.filter(({ contribution }) => contribution >= least) : [],
   };
+}
+
+function meanOf(sharing: readonly { readonly logEvidence: number; readonly weight: number }[]): number {
+  return logWeightedMean(
+    sharing.map((one) => one.logEvidence),
+    sharing.map(({ weight }) => weight),
+  );
 }
 
 const isErrors = ({ guardrail }: NamedGuardrail): boolean =>
@@ -61,41 +75,52 @@ const isErrors = ({ guardrail }: NamedGuardrail): boolean =>
 const leadsBack = ({ guardrail }: NamedGuardrail): boolean =>
   guardrail.onFail === "rollback" || guardrail.onFail === "kill";
 
-/** Of a merged failure, those that carry a tenth of it or more are to blame. */
-export function blame(judgement: GuardrailJudgement, harm: Harm): GuardrailJudgement {
-  if (!isBlamed(judgement.named, harm)) return judgement;
+/** A guardrail that is to blame for a merged failure fails. */
+export function blame(judgement: GuardrailJudgement, { blamed }: Harm): GuardrailJudgement {
+  if (!blamed.some(({ named }) => named.id === judgement.named.id)) return judgement;
   const explanation = `worse than the control, ${oddsText(judgement.said.logEvidence ?? 0)}; ${judgement.explanation}`;
   return { ...judgement, verdict: "fail", cause: null, refutes: judgement.refutes ?? "relative", explanation };
 }
 
-function isBlamed(named: NamedGuardrail, harm: Harm): boolean {
-  const share = harm.contributions.find(({ id }) => id === named.id)?.logEvidence;
-  return harm.refutes && share !== undefined && isMerged(named) && share >= harm.logEvidence - Math.log(10);
-}
-
 /** Failures that lead back, in the order of their weight: merged evidence, absolute limits, everything that fails alone. */
-export function harmFindings(judged: readonly GuardrailJudgement[], harm: Harm): Found[] {
+export function harmFindings(judged: readonly GuardrailJudgement[], { blamed }: Harm): Found[] {
   const failed = judged.filter(({ gating, verdict, named }) => gating && verdict === "fail" && leadsBack(named));
-  const order = harm.contributions.map(({ id }) => id);
-  const blamed = failed
-    .filter(({ named }) => isBlamed(named, harm))
-    .toSorted((a, b) => order.indexOf(a.named.id) - order.indexOf(b.named.id));
   const absolute = failed.filter(({ refutes }) => refutes === "absolute");
-  const alone = failed.filter((judgement) => judgement.refutes !== "absolute" && !blamed.includes(judgement));
+  const blamedIds = new Set(blamed.map(({ named }) => named.id));
+  const alone = failed.filter(({ refutes, named }) => refutes !== "absolute" && !blamedIds.has(named.id));
   const environment = judged.find(({ gating, cause }) => gating && cause === "environment");
   return [
-    ...failure("merged", blamed),
+    ...mergedFailure(blamed, judged),
     ...failure("absolute", absolute),
     ...failure("guardrail", alone),
     ...(environment ? [hold("environment", sentence(environment))] : []),
   ];
 }
 
-function failure(by: "merged" | "absolute" | "guardrail", judged: readonly GuardrailJudgement[]): Found[] {
+/** Also on a guardrail of another stage: its evidence may be heard after the stage was left. */
+function mergedFailure(blamed: readonly Blamed[], judged: readonly GuardrailJudgement[]): Found[] {
+  const [worst] = blamed;
+  if (worst === undefined) return [];
+  const { id, stage } = worst.named;
+  const here = judged.find(({ named }) => named.id === id);
+  const because = here
+    ? sentence(here)
+    : `${id}: worse than the control, ${oddsText(worst.logEvidence)}, in stage ${(stage ?? 0) + 1}`;
+  const guardrails = blamed.map(({ named }) => named);
+  return [
+    fail(because, { by: "merged", action: actionOf(guardrails), guardrails: guardrails.map((named) => named.id) }),
+  ];
+}
+
+function failure(by: "absolute" | "guardrail", judged: readonly GuardrailJudgement[]): Found[] {
   const [worst] = judged;
   if (worst === undefined) return [];
-  const action = judged.some(({ named }) => named.guardrail.onFail === "kill") ? "kill" : "rollback";
-  return [fail(sentence(worst), { by, action, guardrails: judged.map(({ named }) => named.id) })];
+  const guardrails = judged.map(({ named }) => named);
+  return [fail(sentence(worst), { by, action: actionOf(guardrails), guardrails: guardrails.map(({ id }) => id) })];
+}
+
+function actionOf(guardrails: readonly NamedGuardrail[]): Failure["action"] {
+  return guardrails.some(({ guardrail }) => guardrail.onFail === "kill") ? "kill" : "rollback";
 }
 
 /** Too much evidence of harm to promote on, and too little to roll back. */

@@ -743,6 +743,24 @@ describe("GA-30 several guardrails share one budget", () => {
     expect(judgement.findings.map(({ verdict }) => verdict).slice(0, 2)).toEqual(["fail", "fail"]);
   });
 
+  it("and lead back though each of many carries little of it", () => {
+    const guardrails = Array.from({ length: 11 }, (_, index) => ({ ...ERRORS, id: `errors-${index}` }));
+    const judgement = judge({ guardrails }, intervalsOf(60, { exposures: 160, errors: 4 }, CONTROL));
+    expect(judgement.failure).toMatchObject({ by: "merged", action: "rollback" });
+    expect(judgement.failure?.guardrails).toHaveLength(11);
+  });
+
+  it("and lead back on evidence of an earlier stage that came after its end", () => {
+    const stages = [5, 50].map((percent, index) => ({
+      percent,
+      guardrails: [{ ...ERRORS, id: `stage-${index + 1}` }],
+    }));
+    const late = intervalsOf(60, { exposures: 160, errors: 4 }, CONTROL);
+    const judgement = judge({ stages }, late, { stage: 1, stageStartedAt: START + 600_000 });
+    expect(judgement.failure).toEqual({ by: "merged", action: "rollback", guardrails: ["stage-1"] });
+    expect(judgement.because).toMatch(/^stage-1: worse than the control, .* to 1, in stage 1$/);
+  });
+
   it("find fewer conversions", () => {
     const plan = { guardrails: [{ metric: "conversion", kind: "ratio", minPercentOfControl: 50 } as const] };
     const fewer = intervalsOf(100, { exposures: 160, conversions: 1 }, { exposures: 3040, conversions: 152 });
