@@ -85,6 +85,19 @@ describe("GA-31 the first of these that holds is the verdict", () => {
     expect(judgement.waitsFor.length > 0).toBe(judgement.verdict !== "pass");
   });
 
+  it.each([
+    ["gross_failure", latest(BAD, CONTROL), {}],
+    ["breakers", healthy, { breakers: { openInstanceCount: 2, canaryInstanceCount: 9 } }],
+    ["merged", intervalsOf(60, { exposures: 160, errors: 4 }, CONTROL), {}],
+  ] as const)("but a failure that kills comes before others that hold, such as %s", (by, intervals, changes) => {
+    const over = sample({ at: START + 600_000, value: 3 });
+    const kills: Partial<RolloutPlanInput> = { guardrails: [ERRORS, { ...QUERY, onFail: "kill" }] };
+    expect(judge(errors, intervals, changes).failure).toMatchObject({ by, action: "rollback" });
+    const judgement = judge(kills, intervals, { ...over, ...changes });
+    expect(judgement.failure).toEqual({ by: "guardrail", action: "kill", guardrails: ["prometheus-1"] });
+    expect(judgement.because).toMatch(/^prometheus-1: 3 is over its limit/);
+  });
+
   it("records what held besides", () => {
     const judgement = judge(errors, latest(BAD, CONTROL), {
       breakers: { openInstanceCount: 3, canaryInstanceCount: 3 },

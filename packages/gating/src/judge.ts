@@ -21,9 +21,9 @@ const GROSS_FAILURE_MS = 60_000;
 const BREAKER_INSTANCES = 2;
 
 /**
- * One look at a rollout's evidence. The first of these that holds is the verdict, all are recorded: a gross failure or open
- * breakers, evidence of harm, a limit exceeded, no word or a wrong split, a guardrail that holds, a suspicion, everything
- * proven, not enough known.
+ * One look at a rollout's evidence. The first of these that holds is the verdict, all are recorded: a failure that kills, a
+ * gross failure or open breakers, evidence of harm, a limit exceeded, no word or a wrong split, a guardrail that holds, a
+ * suspicion, everything proven, not enough known.
  */
 export function judgeGuardrails(inputs: JudgementInputs): Judgement {
   const statistics = new AttemptStatistics(inputs.plan);
@@ -59,14 +59,14 @@ export function judgeStatistics(kept: AttemptStatistics, inputs: JudgementInputs
   const sampleRatio = judgeSampleRatio(stage);
   const grossFailure = isGrossFailure(recentCounts(inputs));
   const received = countsWithFresh(stage.counts, inputs);
-  const findings = [
+  const findings = killsFirst([
     ...(grossFailure ? [grossFailureFinding(inputs)] : []),
     ...breakerFindings(inputs.breakers, received),
     ...harmFindings(judged, harm),
     ...silenceFindings(stage, inputs, sampleRatio),
     ...guardrailHolds(judged),
     ...suspicion(harm, plan),
-  ];
+  ]);
   const waits = waitingFor(judged, stage, inputs);
   const concluded = findings.length > 0 ? findings : [conclude(judged, waits, { stage, plan })];
   const first = concluded[0] ?? hold("inconclusive", "");
@@ -91,6 +91,12 @@ export function judgeStatistics(kept: AttemptStatistics, inputs: JudgementInputs
     sampleRatio,
     judgedThrough: statistics.judgedThrough,
   };
+}
+
+/** Whoever was led back is looked at no more, so a kill would not follow later. */
+function killsFirst(findings: readonly Found[]): readonly Found[] {
+  const kills = ({ failure }: Found): boolean => failure?.action === "kill";
+  return [...findings.filter(kills), ...findings.filter((found) => !kills(found))];
 }
 
 /** Whether it was found in what is still coming in. */
