@@ -390,6 +390,22 @@ describe("GA-33 a pass needs everything at once", () => {
     expect(judge({}, healthy)).toMatchObject({ verdict: "pass", promotedBy: "evidence" });
     expect(causeOf(judge({ minSamples: 100_000 }, healthy))).toBe("insufficient_data");
   });
+
+  it.each([
+    ["a value from outside", QUERY],
+    ["a limit", { metric: "error_rate", max: 0.01 } as const],
+  ])("needs data of both arms, though a plan asks for no samples and no bake: by %s (GA-153)", (_, guardrail) => {
+    const plan: Partial<RolloutPlanInput> = {
+      guardrails: [guardrail],
+      minSamples: 0,
+      stages: [{ percent: 5, bakeSeconds: 0 }, { percent: 50 }],
+      decideBy: "threshold",
+    };
+    const value = sample({ at: START, value: 0 });
+    expect(judge(plan, [], { now: START + 5000, ...value }).verdict).toBe("hold");
+    expect(judge(plan, intervalsOf(1, { exposures: 1 }, null), value).verdict).toBe("hold");
+    expect(judge(plan, intervalsOf(1, CANARY, CONTROL), value).verdict).toBe("pass");
+  });
 });
 
 describe("GA-34 the margin follows from the harm that the next stage may do", () => {

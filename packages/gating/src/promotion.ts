@@ -39,12 +39,13 @@ export function waitingFor(
 function lackingExposures(gating: readonly GuardrailJudgement[], stage: StageStatistics, plan: RolloutPlan): Wait[] {
   const wait = (text: string): Wait => ({ cause: "insufficient_data", text });
   const waits: Wait[] = [];
-  // Guardrails that count ask for samples themselves.
-  if (!gating.some(({ named }) => isCounted(named.guardrail))) {
+  const least = Math.max(1, plan.minSamples);
+  // Guardrails that count ask for samples themselves, if the plan asks for any.
+  if (plan.minSamples === 0 || !gating.some(({ named }) => isCounted(named.guardrail))) {
     for (const arm of stage.terms.hasControl ? (["canary", "control"] as const) : (["canary"] as const)) {
       const { exposureCount } = stage.counts[arm];
-      if (exposureCount >= plan.minSamples) continue;
-      waits.push(wait(`${arm} has ${exposureCount} of ${plan.minSamples} exposures`));
+      if (exposureCount >= least) continue;
+      waits.push(wait(`${arm} has ${exposureCount} of ${least} exposures`));
     }
   }
   const { filledCanaryGroupCount } = stage;
