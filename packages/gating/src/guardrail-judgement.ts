@@ -1,7 +1,7 @@
 import type { GuardrailVerdict, HoldCause, RolloutPlan, Verdict } from "@bunting/contracts";
 import { isGating } from "./guardrails.ts";
 import { instantText } from "./instant.ts";
-import type { NamedGuardrail, Sample } from "./judgement.ts";
+import type { NamedGuardrail, Sample, StageCounts } from "./judgement.ts";
 import { type CountedGuardrail, isCounted, type Measurement, measure, sampleCount } from "./measurement.ts";
 import { type OutsideGuardrail, readSample } from "./outside.ts";
 import type { StageStatistics } from "./statistics.ts";
@@ -71,7 +71,8 @@ function judgeCounts(
 ): GuardrailJudgement {
   const { plan, stage } = look;
   const { hasControl } = stage.terms;
-  const values = measure(guardrail, windowOf(guardrail, look), hasControl);
+  const intervals = windowOf(guardrail, look);
+  const values = measure(guardrail, intervals, hasControl);
   const harm = tracker.relativeLogEvidence();
   const proof = hasControl ? tracker.nonInferiorityLogEvidence(stage.terms) : null;
   const judged = {
@@ -84,13 +85,13 @@ function judgeCounts(
     logNonInferiority: proof,
   };
   const figures = figuresText(guardrail, values);
-  const failure = failureOf(named, guardrail, tracker, look, values);
+  const lacking = lack(guardrail, look, intervals);
+  const failure = failureOf(named, guardrail, tracker, look, { ...values, lacking });
   if (failure.refutes !== null && failure.refutes !== "environment") {
     return failing(judged, failure.refutes, `${figures}; ${failure.because}`);
   }
   const hold = (cause: HoldCause, because: string): GuardrailJudgement =>
     holding(judged, cause, `${figures}; ${because}`);
-  const lacking = lack(guardrail, look);
   if (lacking !== null) return hold("insufficient_data", lacking);
   if (values.canary === null || (hasControl && values.control === null && needsControl(guardrail))) {
     return hold("no_data", "nothing to measure");
@@ -126,14 +127,14 @@ function failureOf(
   guardrail: CountedGuardrail,
   tracker: Tracker,
   look: Look,
-  values: Measurement,
+  values: Measurement & { readonly lacking: string | null },
 ): CountsFailure {
   const { plan, stage } = look;
   const { hasControl } = stage.terms;
   const bar = Math.log(1 / plan.falseAlarmBudget);
   const byThreshold = plan.decideBy === "threshold";
   // Too few are no failure, whatever their rate; evidence asks for no number, it counts.
-  if (byThreshold && lack(guardrail, look) === null && (values.beyondLimit || values.beyondControl)) {
+  if (byThreshold && values.lacking === null && (values.beyondLimit || values.beyondControl)) {
     return { refutes: "value", because: "over its limit" };
   }
   const absolute = byThreshold ? null : tracker.absoluteLogEvidence();
@@ -194,16 +195,29 @@ function windowOf(guardrail: CountedGuardrail, { plan, stage }: Look): ReturnTyp
   });
 }
 
-/** What is missing for the plan's `minSamples`, in words; null: nothing. */
-function lack(guardrail: CountedGuardrail, { plan, stage }: Look): string | null {
+/**
+ * What is missing for the plan's `minSamples`, in words; null: nothing. Evidence of the whole stage counts, a value as measured
+ * is one of its window.
+ */
+function lack(
+  guardrail: CountedGuardrail,
+  { plan, stage }: Look,
+  window: ReturnType<StageStatistics["window"]>,
+): string | null {
   const unit = "kind" in guardrail ? "units" : "outcomes";
-  const counts = stage.counts;
-  const of = (arm: typeof counts.canary): number => ("kind" in guardrail ? arm.unitCount : arm.outcomeCount);
-  const short = (["canary", "control"] as const).filter(
-    (arm) => (arm === "canary" || stage.terms.hasControl) && of(counts[arm]) < plan.minSamples,
-  );
-  if (short.length === 0) return null;
-  return short.map((arm) => `${arm} has ${of(counts[arm])} of ${plan.minSamples} ${unit}`).join(", ");
+  const ofStage = ({ unitCount, outcomeCount }: StageCounts): number =>
+    "kind" in guardrail ? unitCount : outcomeCount;
+  const short = (stage.terms.hasControl ? (["canary", "control"] as const) : (["canary"] as const)).flatMap((arm) => {
+    const whole = ofStage(stage.counts[arm]);
+    const measured = sampleCount(
+      guardrail,
+      window.map((interval) => interval[arm]),
+    );
+    const count = plan.decideBy === "threshold" ? measured : whole;
+    if (count >= plan.minSamples) return [];
+    return `${arm} has ${count} of ${plan.minSamples} ${unit}${count < whole ? " within an hour" : ""}`;
+  });
+  return short.length === 0 ? null : short.join(", ");
 }
 
 /** Relative limits say nothing without a control's value. */

@@ -541,6 +541,26 @@ describe("GA-36 decideBy threshold: limits by the values as measured", () => {
     expect(judge(latencyLimit, intervalsOf(60, latencies(250, 160), latencies(200, 3040))).verdict).toBe("pass");
   });
 
+  describe("goes back by at most an hour, where traffic is sparse", () => {
+    /** One interval in ten minutes, hours after the first. */
+    const sparse = (canary: ArmOptions): readonly EvidenceInterval[] =>
+      Array.from({ length: 10 }, (_, turn) =>
+        intervalsOf(1, canary, { exposures: 190 }, { from: 1000 + turn * 60 }),
+      ).flat();
+
+    it("and not to errors of long ago", () => {
+      const intervals = [...intervalsOf(10, { exposures: 160, errors: 90 }, CONTROL), ...sparse({ exposures: 20 })];
+      expect(judge(errorLimit, intervals)).toMatchObject({ verdict: "pass", guardrails: [{ canary: 0 }] });
+    });
+
+    it("and holds if that is too few", () => {
+      const intervals = [...intervalsOf(10, CANARY, CONTROL), ...sparse({ exposures: 10, errors: 1 })];
+      const judgement = judge(errorLimit, intervals);
+      expect(judgement).toMatchObject({ verdict: "hold", cause: "insufficient_data" });
+      expect(judgement.because).toContain("canary has 60 of 100 outcomes within an hour");
+    });
+  });
+
   it("looks at the latest analysis interval once that has enough samples", () => {
     const recovered = [
       ...intervalsOf(12, { exposures: 160, errors: 10 }, CONTROL),

@@ -164,7 +164,7 @@ export class StageStatistics {
   add(interval: EvidenceInterval): void {
     const { canary, control } = interval;
     this.#kept.push(interval);
-    if (this.#kept.length > KEPT_INTERVALS) this.#kept.shift();
+    while (interval.interval - (this.#kept[0]?.interval ?? interval.interval) >= KEPT_INTERVALS) this.#kept.shift();
     this.#counts = { canary: plusArm(this.#counts.canary, canary), control: plusArm(this.#counts.control, control) };
     this.sampleRatio.add(interval);
     if (canary !== null) addGroups(this.#canaryGroups, canary.groups.unitCount);
