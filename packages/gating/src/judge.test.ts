@@ -737,6 +737,23 @@ describe("GA-40 at 100 % absolute limits act alone", () => {
     expect(judgement.failure).toMatchObject({ by: "absolute", guardrails: ["error_rate"] });
   });
 
+  it.each([
+    { decideBy: "threshold", forSeconds: 0 },
+    { decideBy: "evidence", forSeconds: 0 },
+    { decideBy: "evidence", forSeconds: 60 },
+  ] as const)(
+    "fail where nobody converts any more, by $decideBy and after $forSeconds s",
+    ({ decideBy, forSeconds }) => {
+      const least = { metric: "conversion", kind: "ratio", min: 0.02, forSeconds } as const;
+      const intervals = intervalsOf(60, { exposures: 3200 }, null);
+      const failingSince = new Map([["conversion", START]]);
+      expect(judge({ stages, decideBy, guardrails: [least] }, intervals, { failingSince }).verdict).toBe("fail");
+      // A comparison says nothing there, and who measures nothing proves nothing.
+      const relative = { metric: "conversion", kind: "ratio", minPercentOfControl: 50 } as const;
+      expect(judge({ stages, decideBy, guardrails: [relative] }, intervals).cause).toBe("no_data");
+    },
+  );
+
   it("hold in silence, and roll back only if the plan says so", () => {
     const look = { now: START + 700_000 };
     expect(judge(plan, [], look).cause).toBe("no_data");

@@ -31,7 +31,7 @@ export function measure(
 ): Measurement {
   const canary = intervals.flatMap((interval) => interval.canary ?? []);
   const control = hasControl ? intervals.flatMap((interval) => interval.control ?? []) : [];
-  if ("kind" in guardrail) return measureRatio(guardrail, canary, control);
+  if ("kind" in guardrail) return measureRatio(guardrail, canary, control, hasControl);
   return guardrail.metric === "error_rate"
     ? measureErrors(guardrail, canary, control)
     : measureLatency(guardrail, canary, control);
@@ -65,12 +65,14 @@ function measureRatio(
   { metric, min, max, minPercentOfControl, exclusive }: Of<{ kind: "ratio" }>,
   canary: Arms,
   control: Arms,
+  hasControl: boolean,
 ): Measurement {
   const rates = ratesOf(canary, control, (arm) => [arm.metrics.get(metric)?.unitEventCount ?? 0, arm.unitCount]);
   const { canary: rate, control: controlRate } = rates;
   const least = controlRate === null ? null : (controlRate * (minPercentOfControl ?? 0)) / 100;
-  // Nobody ever reported it, which is no conversion rate of zero: a name may be misspelled.
-  const silent = !rate && !controlRate && max === undefined;
+  // Nobody reports it, which is no conversion rate of zero: a name may be misspelled. Where the canary is alone, the stages
+  // before have shown that it is not, and none is fewer than `min`.
+  const silent = !rate && !controlRate && max === undefined && (hasControl || min === undefined);
   return {
     ...rates,
     ...(silent ? { canary: null, control: null } : {}),
