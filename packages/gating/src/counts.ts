@@ -1,6 +1,6 @@
 import type { DecisionCounts } from "@bunting/contracts";
 import type { JudgementInputs, StageCounts } from "./judgement.ts";
-import { isComplete } from "./watermark.ts";
+import { hasBegun, isComplete } from "./watermark.ts";
 
 export const NO_STAGE_COUNTS: StageCounts = { exposureCount: 0, outcomeCount: 0, errorCount: 0, unitCount: 0 };
 
@@ -22,7 +22,7 @@ export function countsWithFresh(
   settled: Pick<DecisionCounts, "canary" | "control">,
   { intervals, stage, now }: Pick<JudgementInputs, "intervals" | "stage" | "now">,
 ): DecisionCounts {
-  const running = intervals.filter((each) => each.stage === stage && !isComplete(each, now));
+  const running = intervals.filter((each) => each.stage === stage && hasBegun(each, now) && !isComplete(each, now));
   if (running.length === 0) return settled;
   const canary = running.reduce((sum, each) => plusArm(sum, each.canary), NO_STAGE_COUNTS);
   const control = running.reduce((sum, each) => plusArm(sum, each.control), NO_STAGE_COUNTS);

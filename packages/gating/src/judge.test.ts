@@ -121,6 +121,15 @@ describe("GA-2 an interval counts once everybody has had the time to report it",
     const running = intervalsOf(1, { exposures: 40, errors: 40 }, CONTROL);
     expect(causeOf(judge(plan, running, { now: START + 3000 }))).toBe("gross_failure");
   });
+
+  it("and nothing that a clock dated ahead before it was set back", () => {
+    const ahead = intervalsOf(1, { exposures: 40, errors: 40 }, CONTROL, { from: 30 });
+    const now = START + 300_000;
+    const breakers = { openInstanceCount: 2, canaryInstanceCount: 2 };
+    expect(causeOf(judge(plan, ahead, { now }))).toBe("gross_failure");
+    expect(causeOf(judge(plan, ahead, { now: now - 1 }))).toBe("no_data");
+    expect(judge(plan, ahead, { now: now - 1, breakers }).counts.canary.outcomeCount).toBe(0);
+  });
 });
 
 describe("GA-1 evidence merges by addition", () => {

@@ -12,7 +12,7 @@ import type { Breakers, Judgement, JudgementInputs } from "./judgement.ts";
 import { conclude, promotedBy, waitingFor } from "./promotion.ts";
 import { judgeSampleRatio, silenceFindings } from "./silence.ts";
 import { AttemptStatistics } from "./statistics.ts";
-import { isComplete } from "./watermark.ts";
+import { hasBegun, isComplete } from "./watermark.ts";
 
 /** What is looked at for a gross failure, the interval under way included. */
 const GROSS_FAILURE_MS = 60_000;
@@ -124,7 +124,7 @@ function breakerFindings({ openInstanceCount, canaryInstanceCount }: Breakers, {
 
 /** Whether a judgement looks at it beside the statistics. */
 export function isOfLastMinute({ interval }: Pick<EvidenceInterval, "interval">, now: number): boolean {
-  return (interval + 1) * EVIDENCE_INTERVAL_MS > now - GROSS_FAILURE_MS;
+  return (interval + 1) * EVIDENCE_INTERVAL_MS > now - GROSS_FAILURE_MS && hasBegun({ interval }, now);
 }
 
 function recentCounts({ intervals, now, stage }: JudgementInputs): ArmCounts {

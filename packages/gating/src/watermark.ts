@@ -8,3 +8,8 @@ export const WATERMARK_MS = 10_000;
 export function isComplete({ interval }: Pick<EvidenceInterval, "interval">, now: number): boolean {
   return (interval + 1) * EVIDENCE_INTERVAL_MS + WATERMARK_MS <= now;
 }
+
+/** Evidence is dated ahead only if a clock was set back since. What it says of the present is anybody's guess. */
+export function hasBegun({ interval }: Pick<EvidenceInterval, "interval">, now: number): boolean {
+  return interval * EVIDENCE_INTERVAL_MS <= now;
+}

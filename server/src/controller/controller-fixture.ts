@@ -79,8 +79,9 @@ export class ScriptedEvidence implements Pick<EvidenceSource, "onArrival" | keyo
   }
 
   recentCells({ rollout, attempt }: AttemptArms): readonly EvidenceRow[] {
-    const since = Math.floor((this.#now() - 60_000) / EVIDENCE_INTERVAL_MS);
-    return this.isReadable ? this.#of(rollout, attempt).filter(({ interval }) => interval >= since) : [];
+    const [since, present] = [this.#now() - 60_000, this.#now()].map((at) => Math.floor(at / EVIDENCE_INTERVAL_MS));
+    if (!this.isReadable || since === undefined || present === undefined) return [];
+    return this.#of(rollout, attempt).filter(({ interval }) => since <= interval && interval <= present);
   }
 
   recent(arms: AttemptArms): readonly EvidenceInterval[] {

@@ -169,6 +169,22 @@ describe("GA-218 a replay", () => {
     expect(inputs?.cells.length).toBeGreaterThan(failure.fresh.length);
   });
 
+  it("takes no account of evidence that a clock dated ahead before it was set back", () => {
+    const id = world.start();
+    world.run();
+    world.traffic(id, 100);
+    world.time.jumpWallClock(-30_000);
+    world.time.advance(1_000);
+    world.evidence.open = { openInstanceCount: 2, canaryInstanceCount: 2 };
+    world.evidence.announce(id);
+    world.time.advance(2_000);
+    expect(world.rollout(id).rollout.state).toBe("rolled_back");
+    const [record] = all(id);
+    if (!record) throw new Error("Nothing was decided.");
+    const inputs = JSON.parse(JSON.stringify(restored(record.inputs as unknown as KeptInputs)));
+    expect(replay({ ...record, inputs }, ENGINE).differences).toEqual([]);
+  });
+
   it("knows when evidence that a decision rests on is gone, were it a single row", () => {
     const id = world.start();
     world.run();
