@@ -17,7 +17,7 @@ afterEach(() => rmSync(dataDir, { recursive: true }));
 
 const create = () =>
   createServer({
-    config: readConfig({ BUNTING_DATA_DIR: dataDir }),
+    config: readConfig({ BUNTING_DATA_DIR: dataDir, BUNTING_PORT: "0" }),
     clock: createNodeClock(),
     scheduler: createNodeScheduler(),
     random: createNodeRandom(),
@@ -57,5 +57,34 @@ describe("a server that cannot start", () => {
     writeFileSync(file("head.json"), "{}");
     await create().close();
     expect(readFileSync(file("head.json"), "utf8")).toContain('"epoch"');
+  });
+});
+
+describe("TE-115 a server that finds evidence of what it has never served", () => {
+  it("forgets it, for it would be that of the attempt to come", async () => {
+    const server = create();
+    const url = `http://127.0.0.1:${await server.listen()}/api/v1`;
+    const headers = { authorization: `Bearer ${server.firstRun?.adminToken}`, "content-type": "application/json" };
+    const post = async (path: string, body: object) => {
+      const response = await fetch(`${url}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+      expect(response.status).toBe(201);
+      return (await response.json()) as { readonly id: string };
+    };
+    await post("/flags", { key: "checkout", type: "boolean", lifecycle: "release", owner: "shop" });
+    const plan = { canary: "on", control: "off", stages: [{ percent: 10 }] };
+    const { id } = await post("/environments/production/flags/checkout/rollouts", plan);
+    await server.close();
+
+    const file = path.join(dataDir, "telemetry.db");
+    const before = new Database(file);
+    before
+      .prepare("INSERT INTO attempt (rollout, attempt, last_at, row_count, metrics) VALUES (?, 1, 0, 1, '[]')")
+      .run(id);
+    before.prepare("INSERT INTO evidence VALUES (?, 1, 7, 0, 'on', 9, '{}')").run(id);
+    before.close();
+    await create().close();
+    const after = new Database(file);
+    expect(after.prepare("SELECT * FROM evidence").all()).toEqual([]);
+    after.close();
   });
 });

@@ -223,6 +223,7 @@ function openDatabases(deps: ServerDeps) {
     const resumeKey = loadResumeKey(dataDir, random);
     const stored = { dataDir, pepper, secretKey, allowedHosts };
     opened = openLedger({ ...stored, clock, scheduler, random, logger });
+    telemetry.forgetUnserved();
     return { ...opened, telemetry, resumeKey };
   } catch (error) {
     telemetry.close();

@@ -130,7 +130,13 @@ async function createRollout(server: ServerProcess): Promise<string> {
   const plan = { canary: "on", control: "off", stages: [{ percent: 5 }, { percent: 50 }] };
   const created = await server.request("POST", "/api/v1/environments/production/flags/exact/rollouts", plan);
   expect(created.status).toBe(201);
-  return ((await created.json()) as { id: string }).id;
+  const { id } = (await created.json()) as { id: string };
+  // Evidence of both stages is reported, and only of what was served it is taken.
+  for (const command of ["start", "promote"]) {
+    const answer = await server.request("POST", `/api/v1/rollouts/${id}/${command}`, { comment: "to be counted" });
+    expect(answer.status).toBe(200);
+  }
+  return id;
 }
 
 /** The same from the series of hours. */

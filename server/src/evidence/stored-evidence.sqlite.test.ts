@@ -139,6 +139,41 @@ describe("TE-100 evidence is merged in the transaction of its batch", () => {
   });
 });
 
+describe("TE-115 what comes again begins with no evidence", () => {
+  const place = async (rollout: Rollout): Promise<void> => {
+    rig.rollouts.set("r1", rollout);
+    rig.restart();
+    rig.telemetry.forgetUnserved();
+    await rig.time.advanceAsync(3 * INTERVAL_MS);
+  };
+  const stagesOf = (attempt: number) =>
+    rig.evidence.intervals({ ...arms, attempt }, { through: rig.evidence.through() })?.map(({ stage }) => stage);
+
+  it("after a backup of the time before was put back", async () => {
+    rig.rollouts.set("r1", aRollout({}, { attempt: 2, stage: 1 }));
+    const breaker = { rollout: "r1", attempt: 2, interval: NOON_INTERVAL, unitFailureCount: 6, trialCount: 40 };
+    const second = [aCell({ attempt: 2 }), aCell({ attempt: 2, stage: 1 })];
+    await rig.report({
+      evidence: [aCell(), aCell({ stage: 1 }), ...second],
+      breakers: [{ ...breaker, state: "open" }],
+    });
+
+    await place(aRollout({}, { attempt: 2, stage: 1 }));
+    expect([stagesOf(1), stagesOf(2)]).toEqual([
+      [0, 1],
+      [0, 1],
+    ]);
+
+    await place(aRollout());
+    expect([stagesOf(1), stagesOf(2)]).toEqual([[0], []]);
+    expect(rig.evidence.breakers({ ...arms, attempt: 2 }, 0).openInstanceCount).toBe(0);
+    expect(rig.evidence.lastReceived({ ...arms, attempt: 2 })).toEqual({ canary: null, control: null });
+
+    await place(aRollout({}, { state: "pending", stage: null }));
+    expect(stagesOf(1)).toEqual([]);
+  });
+});
+
 describe("TE-102 only evidence of what exists is stored", () => {
   it.each([
     ["unknown_rollout", { rollout: "nobody" }],
@@ -152,6 +187,17 @@ describe("TE-102 only evidence of what exists is stored", () => {
     expect(errors()).toBe(1);
     expect(rig.telemetry.unknown(PRODUCTION).refused).toEqual({ [reason]: 1 });
     expect(await rig.registry.metrics()).toContain(`bunting_evidence_cells_total{outcome="${reason}"} 1`);
+  });
+
+  it("takes nothing of a stage that the rollout has not come to, nor of a rollout that has not begun", async () => {
+    await rig.report({ evidence: [aCell({ stage: 1 })] });
+    rig.rollouts.set("r1", aRollout({}, { state: "pending", stage: null }));
+    const breaker = { rollout: "r1", attempt: 1, interval: NOON_INTERVAL, unitFailureCount: 6, trialCount: 40 };
+    await rig.report({ evidence: [aCell()], breakers: [{ ...breaker, state: "open" }] });
+    await rig.time.advanceAsync(3 * INTERVAL_MS);
+    expect(usable()).toEqual([]);
+    expect(rig.evidence.breakers(arms, 0).openInstanceCount).toBe(0);
+    expect(rig.telemetry.unknown(PRODUCTION).refused).toEqual({ unknown_stage: 1, unknown_attempt: 2 });
   });
 
   it("takes a rollout's evidence only from its own environment", async () => {
@@ -168,7 +214,7 @@ describe("TE-102 only evidence of what exists is stored", () => {
   });
 
   it("keeps the arms of different attempts and stages apart", async () => {
-    rig.rollouts.set("r1", aRollout({}, { attempt: 2 }));
+    rig.rollouts.set("r1", aRollout({}, { attempt: 2, stage: 1 }));
     await rig.report({ evidence: [aCell(), aCell({ attempt: 2 }), aCell({ attempt: 2, stage: 1 })] });
     await rig.time.advanceAsync(2 * INTERVAL_MS);
     const second = rig.evidence.intervals({ ...arms, attempt: 2 }, { through: rig.evidence.through() });
@@ -253,6 +299,7 @@ describe("TE-103 what a judgement asks beside counts", () => {
 
   it("is how many instances have the canary, and how many breakers are open, by their latest word", async () => {
     const breaker = { rollout: "r1", attempt: 1, interval: NOON_INTERVAL, unitFailureCount: 6, trialCount: 40 };
+    rig.rollouts.set("r1", aRollout({}, { stage: 1 }));
     await rig.report({ instance: "a", evidence: [aCell()], breakers: [{ ...breaker, state: "open" }] });
     await rig.report({ instance: "b", evidence: [aCell({ stage: 1 }), aCell()] });
     await rig.report({ instance: "c", evidence: [aCell({ variant: OFF })] });

@@ -7,7 +7,16 @@ import { intervalOf } from "./interval-index.ts";
  * What the evidence of a number of batches comes to. Pure, and part of the merge of the batches: see merge.ts.
  */
 
-export type KnownRollout = Pick<Rollout, "id" | "environment" | "flag" | "attempt" | "plan">;
+export type KnownRollout = Pick<Rollout, "id" | "environment" | "flag" | "attempt" | "stage" | "plan">;
+
+/** Whether a rollout has come as far as this: what was never served gave no evidence. */
+export function isServed(
+  rollout: Pick<Rollout, "attempt" | "stage">,
+  { attempt, stage = 0 }: { readonly attempt: number; readonly stage?: number },
+): boolean {
+  // Attempts before reached whatever they reached. One that has not begun has no stage.
+  return attempt < rollout.attempt || (attempt === rollout.attempt && rollout.stage !== null && stage <= rollout.stage);
+}
 
 export interface EvidenceReport {
   readonly environment: EnvironmentKey;
@@ -190,7 +199,7 @@ export class EvidenceMerge {
     const rollout = this.#find(environment, cell);
     if (!rollout) return;
     const { rollout: id, attempt, stage, variant } = cell;
-    if (!rollout.plan.stages[stage]) return this.refuse(environment, "unknown_stage");
+    if (!rollout.plan.stages[stage] || !isServed(rollout, cell)) return this.refuse(environment, "unknown_stage");
     if (!this.#known.hasVariant(rollout.flag, variant)) return this.refuse(environment, "unknown_variant");
     const present = intervalOf(receivedAt);
     if (cell.interval < present - OLDEST_INTERVALS) return this.refuse(environment, "misdated");
@@ -235,7 +244,7 @@ export class EvidenceMerge {
   #find(environment: EnvironmentKey, { rollout: id, attempt }: Pick<EvidenceCell, "rollout" | "attempt">) {
     const rollout = this.#known.rollout(id);
     if (rollout?.environment !== environment) return this.refuse(environment, "unknown_rollout");
-    if (attempt > rollout.attempt) return this.refuse(environment, "unknown_attempt");
+    if (!isServed(rollout, { attempt })) return this.refuse(environment, "unknown_attempt");
     return rollout;
   }
 }

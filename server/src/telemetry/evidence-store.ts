@@ -1,15 +1,16 @@
-import type { EnvironmentKey } from "@bunting/contracts";
+import type { EnvironmentKey, Rollout } from "@bunting/contracts";
 import { EVIDENCE_INTERVAL_MS, LIMITS } from "@bunting/contracts/literals";
 import type { EvidenceCounts } from "@bunting/gating";
 import type { Database, Statement } from "better-sqlite3";
 import { CellSum, decodeCounts, encodeCounts } from "./cell-sum.ts";
-import type {
-  EvidenceMerge,
-  EvidenceRefusal,
-  EvidenceSum,
-  PostedGauge,
-  ReportedGauge,
-  ReporterRow,
+import {
+  type EvidenceMerge,
+  type EvidenceRefusal,
+  type EvidenceSum,
+  isServed,
+  type PostedGauge,
+  type ReportedGauge,
+  type ReporterRow,
 } from "./evidence-merge.ts";
 import { intervalOf } from "./interval-index.ts";
 import { OTHER } from "./merge.ts";
@@ -341,6 +342,26 @@ export class EvidenceStore {
     return true;
   }
 
+  /**
+   * Deletes what this history has never served, however long that takes: of a rollout that is known, attempts and stages that
+   * it has not come to. Those of an attempt that is not known are deleted in their time.
+   */
+  forgetUnserved(rolloutOf: (id: string) => Pick<Rollout, "attempt" | "stage" | "endedAt"> | undefined): void {
+    const { attempts, deleteArms, deleteAttempt, forgetStages, ...forget } = this.#statements;
+    for (const { rollout: id, attempt } of attempts.all() as AttemptKey[]) {
+      const rollout = rolloutOf(id);
+      if (!rollout) continue;
+      const { stage, endedAt } = rollout;
+      // An attempt that has ended comes to no further stage, and there may be many with many rows.
+      if (attempt === rollout.attempt && stage !== null && endedAt === null) forgetStages.run(id, attempt, stage);
+      if (isServed(rollout, { attempt })) continue;
+      const { forgetEvidence, forgetSeries, forgetSamples, forgetReporters } = forget;
+      for (const each of [forgetEvidence, forgetSeries, forgetSamples, forgetReporters, deleteArms, deleteAttempt]) {
+        each.run(id, attempt);
+      }
+    }
+  }
+
   #loadAttempt({ rollout, attempt }: AttemptKey, planned: readonly string[]): AttemptRecord {
     const row = this.#statements.attempt.get(rollout, attempt) as
       | { last_at: number; row_count: number; metrics: string }
@@ -425,6 +446,12 @@ function prepare(database: Database) {
       `INSERT INTO attempt (rollout, attempt, last_at, row_count, metrics) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET last_at = excluded.last_at, row_count = excluded.row_count, metrics = excluded.metrics`,
     ),
+    attempts: all("SELECT rollout, attempt FROM attempt"),
+    forgetEvidence: all("DELETE FROM evidence WHERE rollout = ? AND attempt = ?"),
+    forgetStages: all("DELETE FROM evidence WHERE rollout = ? AND attempt = ? AND stage > ?"),
+    forgetSeries: all("DELETE FROM series WHERE rollout = ? AND attempt = ?"),
+    forgetSamples: all("DELETE FROM sample WHERE rollout = ? AND attempt = ?"),
+    forgetReporters: all("DELETE FROM reporter WHERE rollout = ? AND attempt = ?"),
     silentAttempts: all("SELECT rollout, attempt, last_at AS lastAt FROM attempt WHERE last_at < ? ORDER BY last_at"),
     deleteAttempt: all("DELETE FROM attempt WHERE rollout = ? AND attempt = ?"),
     arms: all("SELECT variant, last_at FROM arm WHERE rollout = ? AND attempt = ?"),

@@ -37,6 +37,11 @@ export interface Telemetry {
   index(): number;
   /** Reads or writes evidence, all or nothing. Null if the database failed. */
   withEvidence<Result>(work: (evidence: EvidenceStore) => Result): Result | null;
+  /**
+   * To be called once rollouts are known. Forgets evidence of attempts and stages that they have not come to: a backup was put
+   * back, and what is to come again begins with none.
+   */
+  forgetUnserved(): void;
   /** Called after the COMMIT that stored something of a rollout, once for each. */
   onEvidence(listener: (rollout: string) => void): Cancel;
   close(): void;
@@ -154,6 +159,10 @@ class DurableTelemetry implements Telemetry {
   withEvidence<Result>(work: (evidence: EvidenceStore) => Result): Result | null {
     if (this.#closed) return null;
     return this.#attempt(() => this.#store.transaction(() => work(this.#store.evidence))) ?? null;
+  }
+
+  forgetUnserved(): void {
+    this.withEvidence((evidence) => evidence.forgetUnserved(this.#deps.rollout));
   }
 
   onEvidence(listener: (rollout: string) => void): Cancel {
