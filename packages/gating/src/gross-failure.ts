@@ -16,6 +16,7 @@ export function isGrossFailure(counts: ArmCounts): boolean {
   const controlRate = controlExposureCount === 0 ? 0 : controlEventCount / controlExposureCount;
   if (canaryRate < LEAST_RATE || canaryRate < LEAST_RATE_RATIO * controlRate) return false;
   const process = startProcess(HARM);
-  addInterval(process, { ...counts, controlExposureCount: Math.max(1, controlExposureCount) }, NULL_RATE_RATIO);
+  // Beside a control that says nothing that adds nothing: whatever fails there may fail everywhere.
+  addInterval(process, counts, NULL_RATE_RATIO);
   return plainLogEvidence(process, { dispersion: DISPERSION }) >= LOG_EVIDENCE_BAR;
 }
