@@ -78,14 +78,15 @@ export class ScriptedEvidence implements Pick<EvidenceSource, "onArrival" | keyo
     return rows?.filter((row) => after === null || byPlace(row, after) > 0).slice(0, limit) ?? null;
   }
 
-  recentCells({ rollout, attempt }: AttemptArms): readonly EvidenceRow[] {
-    const [since, present] = [this.#now() - 60_000, this.#now()].map((at) => Math.floor(at / EVIDENCE_INTERVAL_MS));
-    if (!this.isReadable || since === undefined || present === undefined) return [];
-    return this.#of(rollout, attempt).filter(({ interval }) => since <= interval && interval <= present);
+  recentCells({ rollout, attempt }: AttemptArms, now: number): readonly EvidenceRow[] {
+    const since = Math.floor((now - 60_000) / EVIDENCE_INTERVAL_MS);
+    const present = Math.floor(now / EVIDENCE_INTERVAL_MS);
+    const rows = this.isReadable ? this.#of(rollout, attempt) : [];
+    return rows.filter(({ interval }) => since <= interval && interval <= present);
   }
 
-  recent(arms: AttemptArms): readonly EvidenceInterval[] {
-    return this.recentCells(arms).map((row) => ({
+  recent(arms: AttemptArms, now: number): readonly EvidenceInterval[] {
+    return this.recentCells(arms, now).map((row) => ({
       interval: row.interval,
       stage: row.stage,
       canary: row.variant === arms.canary ? armFromCells([row]) : null,

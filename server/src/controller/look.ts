@@ -82,7 +82,7 @@ export function watch(
     plan: rollout.plan,
     stage: rollout.stage ?? 0,
     stageStartedAt: rollout.stageStartedAt === null ? now : fromInstant(rollout.stageStartedAt),
-    intervals: evidence.recent(arms),
+    intervals: evidence.recent(arms, now),
     samples: new Map(),
     breakers: evidence.breakers(arms, rollout.stage ?? 0),
     failingSince: new Map(),
@@ -112,7 +112,7 @@ function judgeAtOnce(
   const fresh = evidence.cells(arms, range) ?? [];
   const statistics = isUpToDate ? memory.statisticsWith(fresh, now) : null;
   if (statistics) return judge(stored, configuration, evidence, { ...facts, fresh, statistics });
-  const settled = evidence.recentCells(arms).filter(({ availableAt }) => availableAt <= range.after);
+  const settled = evidence.recentCells(arms, now).filter(({ availableAt }) => availableAt <= range.after);
   const inputs = inputsOf(stored, configuration, evidence, facts);
   const known = [...settled, ...fresh];
   const kept = { ...inputs, through: NONE, settledCount: 0, fresh: known };
@@ -135,10 +135,10 @@ function judge(
   evidence: LookEvidence,
   { fresh, statistics, ...facts }: LookFacts & Fresh,
 ): Looked {
-  const { memory } = facts;
+  const { memory, now } = facts;
   const { through, settledCount } = memory;
   const inputs = inputsOf(stored, configuration, evidence, facts);
-  const recent = evidence.recentCells(armsOf(stored.rollout)).filter(({ availableAt }) => availableAt <= through);
+  const recent = evidence.recentCells(armsOf(stored.rollout), now).filter(({ availableAt }) => availableAt <= through);
   const whole = { ...inputs, cells: [...recent, ...fresh] };
   return { ruling: decide(whole, statistics), inputs: { ...inputs, through, settledCount, fresh } };
 }

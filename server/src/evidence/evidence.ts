@@ -70,10 +70,10 @@ export interface EvidenceSource {
    */
   intervals(arms: AttemptArms, range: AvailabilityRange): readonly EvidenceInterval[] | null;
   /**
-   * The last 60 s as far as received, the interval under way included: for gross failures. Not behind the watermark and so not
+   * The 60 s before `now` (Unix ms) as far as received, the interval under way included: for gross failures. Not behind the watermark and so not
    * repeatable: who decides by it keeps it.
    */
-  recent(arms: AttemptArms): readonly EvidenceInterval[];
+  recent(arms: AttemptArms, now: number): readonly EvidenceInterval[];
   /** The rows of `intervals`, as JSON: what a decision is made of and replayed from. Null as there. */
   cells(arms: AttemptArms, range: AvailabilityRange): readonly EvidenceRow[] | null;
   /** How many rows of an attempt had become usable at `through`. Null as there. */
@@ -81,7 +81,7 @@ export interface EvidenceSource {
   /** The same rows bit by bit, by interval, stage, variant and availability. Null as there. */
   page(arms: AttemptArms, range: EvidencePageRange): readonly EvidenceRow[] | null;
   /** The rows of `recent`. */
-  recentCells(arms: AttemptArms): readonly EvidenceRow[];
+  recentCells(arms: AttemptArms, now: number): readonly EvidenceRow[];
   lastReceived(arms: AttemptArms): LastReceived;
   /** By what instances said within ten minutes. `stage`: whose canary traffic makes an instance count. */
   breakers(arms: AttemptArms, stage: number): Breakers;

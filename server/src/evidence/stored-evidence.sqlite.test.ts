@@ -282,9 +282,12 @@ describe("TE-103 what a judgement asks beside counts", () => {
     await rig.report({
       evidence: [aCell({ interval: NOON_INTERVAL - 7 }), aCell({ interval: NOON_INTERVAL - 6 }), aCell()],
     });
-    expect(rig.evidence.recent(arms).map(({ interval }) => interval)).toEqual([NOON_INTERVAL - 6, NOON_INTERVAL]);
+    expect(rig.evidence.recent(arms, rig.time.clock.now()).map(({ interval }) => interval)).toEqual([
+      NOON_INTERVAL - 6,
+      NOON_INTERVAL,
+    ]);
     await rig.time.advanceAsync(7 * INTERVAL_MS);
-    expect(rig.evidence.recent(arms)).toEqual([]);
+    expect(rig.evidence.recent(arms, rig.time.clock.now())).toEqual([]);
   });
 
   it("is when evidence of each arm was received, not when it happened", async () => {

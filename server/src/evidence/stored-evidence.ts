@@ -34,10 +34,11 @@ export function createStoredEvidence({
       return rows && toIntervals(rows, arms);
     },
 
-    recent(arms) {
-      const present = intervalOf(clock.now());
-      const range = { after: intervalOf(clock.now() - RECENT_MS) - 1, through: present };
-      return toIntervals(telemetry.withEvidence((store) => store.evidenceOfIntervals(arms, range)) ?? [], arms);
+    recent(arms, now) {
+      return toIntervals(
+        telemetry.withEvidence((store) => store.evidenceOfIntervals(arms, lastMinute(now))) ?? [],
+        arms,
+      );
     },
 
     cells(arms: AttemptArms, { after = -1, through }: AvailabilityRange) {
@@ -52,10 +53,8 @@ export function createStoredEvidence({
       return rows && rows.map((row) => toRow(row, arms));
     },
 
-    recentCells(arms) {
-      const present = intervalOf(clock.now());
-      const range = { after: intervalOf(clock.now() - RECENT_MS) - 1, through: present };
-      const rows = telemetry.withEvidence((store) => store.evidenceOfIntervals(arms, range)) ?? [];
+    recentCells(arms, now) {
+      const rows = telemetry.withEvidence((store) => store.evidenceOfIntervals(arms, lastMinute(now))) ?? [];
       return rows.map((row) => toRow(row, arms));
     },
 
@@ -77,6 +76,11 @@ export function createStoredEvidence({
 
     onArrival: (listener): Cancel => telemetry.onEvidence(listener),
   };
+}
+
+/** All intervals of which something is. */
+function lastMinute(now: number): { readonly after: number; readonly through: number } {
+  return { after: intervalOf(now - RECENT_MS) - 1, through: intervalOf(now) };
 }
 
 function toRow({ counts, ...place }: StoredEvidence, { rollout, attempt }: AttemptArms): EvidenceRow {

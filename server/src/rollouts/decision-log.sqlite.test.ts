@@ -169,6 +169,24 @@ describe("GA-218 a replay", () => {
     expect(inputs?.cells.length).toBeGreaterThan(failure.fresh.length);
   });
 
+  it("is of the minute before the look, however long that took", () => {
+    const id = world.start({ autoRollback: false, analysisIntervalSeconds: 3600 });
+    let lookMs = 0;
+    world.run({ failpoints: { beforeLook: () => world.time.jumpWallClock(lookMs) } });
+    world.traffic(id, 100);
+    // Of the interval that ends now. The controller wakes five milliseconds before that has left the last minute.
+    world.time.jumpWallClock(-5);
+    world.evidence.report(world.rollout(id).rollout, "on", { outcomeCount: 500, errorCount: 500 });
+    world.time.advance(59_000);
+    world.command(id, "pause", "lunch");
+    lookMs = 10;
+    world.time.advance(1_000);
+    const [record] = all(id);
+    if (!record) throw new Error("Nothing was decided.");
+    const inputs = JSON.parse(JSON.stringify(restored(record.inputs as unknown as KeptInputs)));
+    expect(replay({ ...record, inputs }, ENGINE).differences).toEqual([]);
+  });
+
   it("takes no account of evidence that a clock dated ahead before it was set back", () => {
     const id = world.start();
     world.run();
