@@ -102,7 +102,7 @@ function incidentSection(incident: IncidentReport): string[] {
     table(
       ["", ""],
       [
-        ["guardrails", guardrails.join(", ") || "gross failure"],
+        ["guardrails", guardrails.join(", ") || "none of this stage"],
         ["time to detect", `${incident.detectSeconds} s`],
         ["time to decide", `${incident.decideSeconds} s`],
         ["time to apply", incident.applyMs === null ? "no receipt is kept" : `${incident.applyMs} ms`],

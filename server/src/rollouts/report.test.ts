@@ -82,6 +82,16 @@ describe("GA-222 the report", () => {
     ]);
   });
 
+  it("says of an incident that no guardrail failed, and what did in the words of its decision", () => {
+    const because = "Rolled back from 5 %: breakers are open in 2 of 2 instances.";
+    const [start] = STORY;
+    const breakers = record(3, { ...look, stage: 0, verdict: "fail", action: "rollback", because, guardrails: [] });
+    const page = reportMarkdown(reportOf(sources({ records: start ? [start, breakers] : [] })));
+    expect(page).toContain(because);
+    expect(page).toContain("| guardrails | none of this stage |");
+    expect(page).not.toContain("gross failure");
+  });
+
   it("counts the time to detect from the stage that a person promoted to, too", () => {
     const byHand = record(5, { action: "promote", by: "release owner", stage: 0, forced: true });
     const [start, _promote, ...rest] = STORY;
