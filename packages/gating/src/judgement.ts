@@ -40,7 +40,7 @@ export type Sample =
 export interface Breakers {
   /** Instances whose breaker is open or half open. */
   readonly openInstanceCount: number;
-  /** Instances that have reported canary traffic in this stage, or a breaker. */
+  /** Instances that have reported canary traffic in this stage or one before, or a breaker. */
   readonly canaryInstanceCount: number;
 }
 

@@ -83,7 +83,7 @@ export interface EvidenceSource {
   /** The rows of `recent`. */
   recentCells(arms: AttemptArms, now: number): readonly EvidenceRow[];
   lastReceived(arms: AttemptArms): LastReceived;
-  /** By what instances said within ten minutes. `stage`: whose canary traffic makes an instance count. */
+  /** By what instances said within ten minutes. `stage`: canary traffic of it or one before makes an instance count. */
   breakers(arms: AttemptArms, stage: number): Breakers;
   /** The last values that SDKs reported and people posted, oldest first. */
   gauges(environment: string, metric: string, sinceMs: number): readonly GaugeValue[];

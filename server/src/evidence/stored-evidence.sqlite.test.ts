@@ -323,10 +323,11 @@ describe("TE-103 what a judgement asks beside counts", () => {
     await rig.report({ instance: "a", evidence: [aCell()], breakers: [{ ...word, stage: 0, state: "open" }] });
     await rig.report({ instance: "b", evidence: [aCell()] });
     expect(rig.evidence.breakers(arms, 0)).toEqual({ openInstanceCount: 1, canaryInstanceCount: 2 });
+    rig.rollouts.set("r1", aRollout({}, { stage: 1 }));
     await rig.report({ instance: "a", evidence: [aCell({ stage: 1, variant: OFF })] });
-    expect(rig.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 0, canaryInstanceCount: 0 });
+    expect(rig.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 0, canaryInstanceCount: 2 });
     await rig.report({ instance: "a", breakers: [{ ...word, stage: 1, state: "half_open" }] });
-    expect(rig.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 1, canaryInstanceCount: 1 });
+    expect(rig.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 1, canaryInstanceCount: 2 });
     expect(rig.evidence.breakers(arms, 0)).toEqual({ openInstanceCount: 0, canaryInstanceCount: 2 });
   });
 
@@ -347,6 +348,15 @@ describe("TE-103 what a judgement asks beside counts", () => {
     await rig.report({ instance: "well", evidence: [aCell()], breakers: [{ ...open, state: "closed" }] });
     expect(rig.evidence.breakers(arms, 0)).toEqual({ openInstanceCount: 0, canaryInstanceCount: 1 });
     expect(rig.evidence.lastReceived(arms).canary).toBe(NOON + 100);
+  });
+
+  it("is of everybody with the canary also when a stage has just begun, and nobody has reported it yet", async () => {
+    const breaker = { rollout: "r1", attempt: 1, interval: NOON_INTERVAL, unitFailureCount: 6, trialCount: 40 };
+    await rig.report({ instance: "a", evidence: [aCell()], breakers: [{ ...breaker, state: "open" }] });
+    for (const instance of ["b", "c"]) await rig.report({ instance, evidence: [aCell()] });
+    expect(rig.evidence.breakers(arms, 0)).toEqual({ openInstanceCount: 1, canaryInstanceCount: 3 });
+    rig.rollouts.set("r1", aRollout({}, { stage: 1 }));
+    expect(rig.evidence.breakers(arms, 1)).toEqual({ openInstanceCount: 1, canaryInstanceCount: 3 });
   });
 
   it("is the latest value of each gauge and query, by guardrail", async () => {

@@ -507,10 +507,11 @@ function prepare(database: Database) {
          breaker = coalesce(excluded.breaker, breaker), last_at = excluded.last_at`,
     ),
     pruneReporters: prune("reporter", "last_at < ?"),
+    // Whoever had the canary in a stage before has it now, for its share only grows: he need not have reported it yet.
     breakers: all(
       `SELECT COUNT(*) FILTER (WHERE breaker IN ('open', 'half_open') AND coalesce(breaker_stage, @stage) = @stage) AS open,
-              COUNT(*) FILTER (WHERE canary_stage = @stage
-                OR breaker IS NOT NULL AND coalesce(breaker_stage, @stage) = @stage) AS canary
+              COUNT(*) FILTER (WHERE canary_stage <= @stage
+                OR breaker IS NOT NULL AND coalesce(breaker_stage, @stage) <= @stage) AS canary
        FROM reporter WHERE rollout = @rollout AND attempt = @attempt AND last_at BETWEEN @since AND @now`,
     ),
     hasGauge: one("SELECT 1 FROM gauge WHERE environment = ? AND metric = ? LIMIT 1"),
