@@ -29,7 +29,7 @@ export {
 } from "./evidence.ts";
 export { FEWER, HARM, NON_INFERIOR, NON_INFERIOR_FEWER, TAIL } from "./grid.ts";
 export { guardrailsOfStage, namedGuardrails } from "./guardrails.ts";
-export { judgeGuardrails, judgeStatistics } from "./judge.ts";
+export { isUrgent, judgeGuardrails, judgeStatistics } from "./judge.ts";
 export type {
   Breakers,
   Failure,

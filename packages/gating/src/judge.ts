@@ -93,6 +93,11 @@ export function judgeStatistics(kept: AttemptStatistics, inputs: JudgementInputs
   };
 }
 
+/** Whether there is a failure for which nobody waits: a gross one, or open breakers. Every look finds it, too. */
+export function isUrgent(inputs: Pick<JudgementInputs, "stage" | "intervals" | "breakers" | "now">): boolean {
+  return isGrossFailure(recentCounts(inputs)) || areOpen(inputs.breakers);
+}
+
 /** Whoever was led back is looked at no more, so a kill would not follow later. */
 function killsFirst(findings: readonly Found[]): readonly Found[] {
   const kills = ({ failure }: Found): boolean => failure?.action === "kill";
@@ -111,8 +116,7 @@ function grossFailureFinding(inputs: JudgementInputs): Found {
 }
 
 function breakerFindings({ openInstanceCount, canaryInstanceCount }: Breakers, { canary, control }: DecisionCounts) {
-  const everywhere = openInstanceCount > 0 && openInstanceCount >= canaryInstanceCount;
-  if (openInstanceCount < BREAKER_INSTANCES && !everywhere) return [];
+  if (!areOpen({ openInstanceCount, canaryInstanceCount })) return [];
   const figures =
     canary.outcomeCount === 0
       ? "of this stage no outcome of the canary has come in"
@@ -122,12 +126,17 @@ function breakerFindings({ openInstanceCount, canaryInstanceCount }: Breakers, {
   return [fail(because, { by: "breakers", action: "rollback", guardrails: [] })];
 }
 
+function areOpen({ openInstanceCount, canaryInstanceCount }: Breakers): boolean {
+  const everywhere = openInstanceCount > 0 && openInstanceCount >= canaryInstanceCount;
+  return openInstanceCount >= BREAKER_INSTANCES || everywhere;
+}
+
 /** Whether a judgement looks at it beside the statistics. */
 export function isOfLastMinute({ interval }: Pick<EvidenceInterval, "interval">, now: number): boolean {
   return (interval + 1) * EVIDENCE_INTERVAL_MS > now - GROSS_FAILURE_MS && hasBegun({ interval }, now);
 }
 
-function recentCounts({ intervals, now, stage }: JudgementInputs): ArmCounts {
+function recentCounts({ intervals, now, stage }: Pick<JudgementInputs, "stage" | "intervals" | "now">): ArmCounts {
   const counts = { canaryExposureCount: 0, canaryEventCount: 0, controlExposureCount: 0, controlEventCount: 0 };
   for (const { interval, stage: reported, canary, control } of intervals) {
     if (reported !== stage || !isOfLastMinute({ interval }, now)) continue;

@@ -1,6 +1,6 @@
 import type { EvidenceCell, FlagKey, Rollout, RolloutPlanInput } from "@bunting/contracts";
 import { EVIDENCE_GROUPS, EVIDENCE_INTERVAL_MS } from "@bunting/contracts/literals";
-import { armFromCells, type Breakers, type EvidenceInterval, mergeArms, type Sample } from "@bunting/gating";
+import { armFromCells, type Breakers, type EvidenceInterval, type Sample } from "@bunting/gating";
 import { Registry } from "prom-client";
 import type {
   AttemptArms,
@@ -86,12 +86,17 @@ export class ScriptedEvidence implements Pick<EvidenceSource, "onArrival" | keyo
   }
 
   recent(arms: AttemptArms, now: number): readonly EvidenceInterval[] {
-    return this.recentCells(arms, now).map((row) => ({
-      interval: row.interval,
-      stage: row.stage,
-      canary: row.variant === arms.canary ? armFromCells([row]) : null,
-      control: row.variant === arms.control ? mergeArms([armFromCells([row])]) : null,
-    }));
+    const rows = this.recentCells(arms, now);
+    const armOf = (there: EvidenceRow, variant: string) =>
+      armFromCells(rows.filter((row) => isSamePlace(row, there) && row.variant === variant));
+    return rows
+      .filter((row, index) => rows.findIndex((other) => isSamePlace(row, other)) === index)
+      .map((row) => ({
+        interval: row.interval,
+        stage: row.stage,
+        canary: armOf(row, arms.canary),
+        control: armOf(row, arms.control),
+      }));
   }
 
   breakers(): Breakers {
@@ -111,6 +116,9 @@ export class ScriptedEvidence implements Pick<EvidenceSource, "onArrival" | keyo
     return this.#rows.filter((row) => row.rollout === rollout && row.attempt === attempt);
   }
 }
+
+const isSamePlace = (one: EvidenceRow, other: EvidenceRow): boolean =>
+  one.interval === other.interval && one.stage === other.stage;
 
 function byPlace(one: EvidencePlace, other: EvidencePlace): number {
   const byVariant = one.variant < other.variant ? -1 : one.variant > other.variant ? 1 : 0;

@@ -258,6 +258,23 @@ describe("GA-203 a gross failure", () => {
     );
   });
 
+  it("is acted on at once, though something is failing already that a look would have to find", () => {
+    const id = world.start({
+      analysisIntervalSeconds: 3600,
+      decideBy: "evidence",
+      guardrails: [{ metric: "error_rate", max: 0.001, worseThanControl: true, onFail: "kill" }],
+    });
+    world.run();
+    world.traffic(id, 100, { canaryErrorRate: 0.09 });
+    expect(world.rollout(id).rollout.state).toBe("running");
+    const { rollout } = world.rollout(id);
+    world.evidence.report(rollout, "off", { outcomeCount: 900 });
+    world.evidence.report(rollout, "on", { outcomeCount: 500, errorCount: 500 });
+    world.time.advance(1_000);
+    expect(world.rollout(id).rollout.state).toBe("rolled_back");
+    expect(world.configuration().configuration.killed?.by).toBe("controller");
+  });
+
   it("is acted on when breakers report it", () => {
     const id = world.start({ analysisIntervalSeconds: 3600, decideBy: "evidence" });
     world.run();

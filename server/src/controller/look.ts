@@ -3,13 +3,12 @@ import {
   type AttemptStatistics,
   type DecisionInputs,
   decide,
-  judgeGuardrails,
+  isUrgent,
   type KeptInputs,
   type Ruling,
 } from "@bunting/gating";
 import { armsOf, type EvidenceRow, type EvidenceSource } from "../evidence/evidence.ts";
 import type { StoredRollout } from "../ledger/state.ts";
-import { fromInstant } from "../platform/instant.ts";
 import type { AttemptMemory, Progress } from "./attempt-memory.ts";
 
 /*
@@ -66,8 +65,8 @@ export interface LookFacts {
 }
 
 /**
- * Whether the canary is failing grossly, by the last minute as far as it has been received; null if not. Everything else is
- * left to the analysis: judged by a minute at a time, chance would have many more chances.
+ * Whether the canary is failing grossly, by the last minute as far as it has been received, or breakers are open; null if not.
+ * Everything else is left to the analysis: judged by a minute at a time, chance would have many more chances.
  */
 export function watch(
   stored: StoredRollout,
@@ -78,19 +77,16 @@ export function watch(
   const { memory, now } = facts;
   const { rollout } = stored;
   const arms = armsOf(rollout);
-  const { failure } = judgeGuardrails({
-    plan: rollout.plan,
-    stage: rollout.stage ?? 0,
-    stageStartedAt: rollout.stageStartedAt === null ? now : fromInstant(rollout.stageStartedAt),
+  const stage = rollout.stage ?? 0;
+  const isFailing = isUrgent({
+    stage,
     intervals: evidence.recent(arms, now),
-    samples: new Map(),
-    breakers: evidence.breakers(arms, rollout.stage ?? 0),
-    failingSince: new Map(),
+    breakers: evidence.breakers(arms, stage),
     now,
   });
   // Also when nothing is found, so that whoever looks once an hour has statistics when he needs them.
   const isUpToDate = memory.advance(evidence, evidence.through(), now) === "done";
-  if (failure?.by !== "gross_failure" && failure?.by !== "breakers") return null;
+  if (!isFailing) return null;
   const looked = judgeAtOnce(stored, configuration, evidence, { ...facts, isUpToDate });
   return looked.ruling.decision.verdict === "fail" ? looked : null;
 }
