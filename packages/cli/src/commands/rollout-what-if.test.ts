@@ -16,6 +16,8 @@ const plan = {
   guardrails: [{ metric: "error_rate", max: 0.1 }],
   decideBy: "threshold",
 };
+/** Neither promotes at these errors nor takes anything back. */
+const HOLDING = { guardrails: [{ metric: "error_rate", max: 0.01, onFail: "hold" }] };
 const rollout = sampleRollout({
   plan,
   state: "completed",
@@ -135,6 +137,24 @@ describe("what if", () => {
     expect(out).toContain("  ? Evidence was collected at 5 %, not at 20 %.");
     expect(out).toMatch(/^share +at \d+ of \d+ looks: Evidence was collected/m);
     expect(out).toMatch(/^breakers +at \d+ of \d+ looks: No look is stored/m);
+  });
+
+  it("GA-176 names each share at which evidence was really collected, with its own looks", async () => {
+    const { out } = await asking({ ...plan, stages: [{ percent: 20 }], ...HOLDING });
+    const looks = [5, 100].map((share) =>
+      Number(new RegExp(`at (\\d+) of \\d+ looks: Evidence was collected at ${share} %, not at 20 %`).exec(out)?.[1]),
+    );
+    expect(looks.map((count) => count > 0)).toEqual([true, true]);
+    expect(out).toMatch(/^share +at \d+ of (\d+) looks: .+\n {12}at \d+ of \1 looks: /m);
+    expect(Math.max(...looks)).toBeLessThan(11);
+  });
+
+  it("GA-176 says at which share the other plan would have stayed, and why, where it would have changed nothing", async () => {
+    const { out } = await asking({ ...plan, ...HOLDING });
+    expect(out).toMatch(
+      /^The other plan would have stayed at 5 %\. Its last look:\n11:50:00 {2}[a-z ]+ {2}Held at 5 % \(/m,
+    );
+    expect(out).not.toContain("nothing would have happened");
   });
 
   it("says meanwhile how far it is, to somebody at a terminal", async () => {

@@ -11,7 +11,7 @@ import { Failure, usageFailure } from "../failure.ts";
 import { decisionLine } from "../output/rollout.ts";
 import type { Theme } from "../output/theme.ts";
 import { changeInWords, type ShareChange, timelineBar } from "../output/timeline.ts";
-import { formatSpan } from "../output/words.ts";
+import { formatPercent, formatSpan } from "../output/words.ts";
 import { paths } from "../paths.ts";
 import { openBar } from "../progress-bar.ts";
 import { findRollout } from "../rollout-reference.ts";
@@ -43,6 +43,8 @@ interface Compared {
     readonly state: string;
     readonly course: readonly ShareChange[];
     readonly decisions: readonly Deed[];
+    /** Why it stands where it stands at the end. Null if it never looked. */
+    readonly lastLook: Deed | null;
     /** From when on the course is no longer the real one. */
     readonly partedAt: string | null;
     /** Looks that take something for granted, by what that is. */
@@ -77,9 +79,8 @@ async function showWhatIf(session: Session, name: string, options: { readonly pl
     rollout: outcome,
     partedAt,
   } = await runThrough(session, { history, plan, startedAt: Date.parse(startedAt) });
-  const made = timeline
-    .filter(({ decision }) => decision.action !== "none" && decision.action !== "notify")
-    .map(({ decision, unknown }): Deed => ({ ...decision, unknown }));
+  const looks = timeline.map(({ decision, unknown }): Deed => ({ ...decision, unknown }));
+  const made = looks.filter(({ action }) => action !== "none" && action !== "notify");
   const compared: Compared = {
     rollout: id,
     attempt,
@@ -88,6 +89,7 @@ async function showWhatIf(session: Session, name: string, options: { readonly pl
       state: outcome.state,
       course: courseOf(made, plan, startedAt),
       decisions: made,
+      lastLook: looks.at(-1) ?? null,
       partedAt: partedAt === null ? null : new Date(partedAt).toISOString(),
       lookCount: timeline.length,
       unknown: countUnknown(timeline),
@@ -123,13 +125,17 @@ async function runThrough(
   }
 }
 
-/** In the order in which they first come up; in the words of the last. */
+/**
+ * What was taken for granted, one after the other, each in its own words: counted together, looks at evidence of one share
+ * would be told as of another.
+ */
 function countUnknown(timeline: WhatIf["timeline"]): Compared["other"]["unknown"] {
-  const counts = new Map<Unknown["of"], Compared["other"]["unknown"][number]>();
+  const counts = new Map<string, Compared["other"]["unknown"][number]>();
   for (const { of, because } of timeline.flatMap(({ unknown }) => unknown)) {
-    counts.set(of, { of, lookCount: (counts.get(of)?.lookCount ?? 0) + 1, because });
+    counts.set(because, { of, lookCount: (counts.get(because)?.lookCount ?? 0) + 1, because });
   }
-  return [...counts.values()];
+  const kinds = [...new Set([...counts.values()].map(({ of }) => of))];
+  return kinds.flatMap((kind) => [...counts.values()].filter(({ of }) => of === kind));
 }
 
 /** Of what a decision or an attempt rested on. */
@@ -178,16 +184,23 @@ function renderWhatIf({ real, other }: Compared, lengthSeconds: number, theme: T
     ...line("other plan", other.course),
     theme.paint("faint", scale),
     "",
-    ...(other.decisions.length === 0
-      ? [theme.paint("faint", "Under the other plan nothing would have happened.")]
-      : other.decisions.flatMap((decision) => [
-          decisionLine(decision, theme),
-          ...decision.unknown.map(({ because }) => theme.paint("caution", `  ? ${because}`)),
-        ])),
+    ...other.decisions.flatMap((decision) => [
+      decisionLine(decision, theme),
+      ...decision.unknown.map(({ because }) => theme.paint("caution", `  ? ${because}`)),
+    ]),
+    ...stayed(other, theme),
     ...(other.unknown.length === 0 ? [] : ["", theme.paint("strong", "What nobody can know")]),
-    ...other.unknown.map(
-      ({ of, lookCount, because }) =>
-        `${of.padEnd(TITLE_WIDTH)}${theme.paint("caution", `at ${lookCount} of ${other.lookCount} looks`)}: ${because}`,
-    ),
+    ...other.unknown.map(({ of, lookCount, because }, index) => {
+      const title = of === other.unknown[index - 1]?.of ? "" : of;
+      return `${title.padEnd(TITLE_WIDTH)}${theme.paint("caution", `at ${lookCount} of ${other.lookCount} looks`)}: ${because}`;
+    }),
   ].join("\n");
+}
+
+/** A course without an end waits for something, and which limit that is, is what another plan is tried for. */
+function stayed({ course, lastLook }: Compared["other"], theme: Theme): string[] {
+  const last = course.at(-1);
+  if (last === undefined || last.end !== undefined) return [];
+  const where = `The other plan would have stayed at ${formatPercent(last.percent)}.`;
+  return lastLook === null ? [`${where} It never looked.`] : [`${where} Its last look:`, decisionLine(lastLook, theme)];
 }
