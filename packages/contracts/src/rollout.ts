@@ -31,11 +31,19 @@ export const metricKey = z
 
 // --- guardrails
 
+/** A union of guardrails is told by its closest member: each says what all of them take. */
+const METRIC_EXPECTED =
+  'Known are error_rate, latency_p50, latency_p95 and latency_p99; a metric of your own has a "kind": "ratio" or "gauge".';
+const KIND_EXPECTED = 'A metric of your own has a "kind": "ratio" or "gauge".';
+
 const onFailure = {
   /** Names the guardrail in decisions. Left out: its metric, or `prometheus-1`, `prometheus-2` … in the order of the plan. */
   id: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+      "Up to 64 letters, digits, dots, hyphens and underscores, the first a letter or digit.",
+    )
     .optional(),
   /** What a failure does: back to control; stop promoting; tell people and nothing else; kill the flag. */
   onFail: z.enum(GUARDRAIL_ACTIONS).default("rollback"),
@@ -50,7 +58,7 @@ const onFailure = {
 /** Share of outcomes that are errors. At least one limit. */
 const errorRateGuardrail = z
   .strictObject({
-    metric: z.literal("error_rate"),
+    metric: z.literal("error_rate", METRIC_EXPECTED),
     /** Absolute limit of the canary, 0-1. */
     max: rate.optional(),
     /** Compares with the control, whatever the absolute rate. */
@@ -64,7 +72,7 @@ const errorRateGuardrail = z
 /** A quantile of the latency of outcomes. At least one limit. */
 const latencyGuardrail = z
   .strictObject({
-    metric: z.enum(["latency_p50", "latency_p95", "latency_p99"]),
+    metric: z.enum(["latency_p50", "latency_p95", "latency_p99"], METRIC_EXPECTED),
     /** Absolute limit of the canary. Sketches are exact to 1 %. */
     maxMs: z.number().positive().max(360_000).optional(),
     /** How much slower than the control. Less than 10 cannot be proven by any amount of traffic. */
@@ -79,7 +87,7 @@ const latencyGuardrail = z
 const ratioGuardrail = z
   .strictObject({
     metric: metricKey,
-    kind: z.literal("ratio"),
+    kind: z.literal("ratio", KIND_EXPECTED),
     minPercentOfControl: z.number().min(1).max(100).optional(),
     /** Absolute limits of the canary, 0-1. */
     min: rate.optional(),
@@ -100,7 +108,7 @@ const ratioGuardrail = z
 const gaugeGuardrail = z
   .strictObject({
     metric: metricKey,
-    kind: z.literal("gauge"),
+    kind: z.literal("gauge", KIND_EXPECTED),
     min: z.number().optional(),
     max: z.number().optional(),
     /** An older value is no value. */
@@ -158,7 +166,9 @@ export const stage = z.strictObject({
 export type Stage = z.infer<typeof stage>;
 
 /** `HH:MM`. `to` is the first minute that no longer counts; `24:00` is midnight at the end of the day. */
-const timeOfDay = z.string().regex(/^(?:[01]\d|2[0-3]):[0-5]\d$|^24:00$/);
+const timeOfDay = z
+  .string()
+  .regex(/^(?:[01]\d|2[0-3]):[0-5]\d$|^24:00$/, "A time of day is written as 09:00, from 00:00 to 24:00.");
 
 /** A time of the week in an IANA zone. */
 export const weeklyWindow = z
