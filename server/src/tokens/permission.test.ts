@@ -85,3 +85,11 @@ describe("the scope of a token", () => {
     expect(within(mine, theirs)).toBe(expected);
   });
 });
+
+describe("GA-215 who may not command rollouts is told so", () => {
+  it("in words that begin with a verb, like every other refusal", () => {
+    expect(permits(actor("viewer", null), "rollout_command", "any")?.detail).toBe(
+      "A token of kind viewer may not command rollouts; admin or operator may.",
+    );
+  });
+});

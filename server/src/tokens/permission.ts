@@ -85,18 +85,23 @@ export function permits(actor: Actor, action: Action, scope: Scope): Refusal | n
     const allowed = kinds.filter((kind): kind is TokenKind => kind !== "system");
     return {
       code: "forbidden",
-      detail: `A token of kind ${actor.kind} may not ${action.replaceAll("_", " ")}; ${allowed.join(" or ")} may.`,
+      detail: `A token of kind ${actor.kind} may not ${inWords(action)}; ${allowed.join(" or ")} may.`,
     };
   }
   if (scope === "any" || actor.environments === null) return null;
   if (scope === "all") {
     return {
       code: "forbidden",
-      detail: `This token is limited to ${actor.environments.join(", ")}, and ${action.replaceAll("_", " ")} touches every environment.`,
+      detail: `This token is limited to ${actor.environments.join(", ")}, and ${inWords(action)} touches every environment.`,
     };
   }
   if (actor.environments.includes(scope)) return null;
   return { code: "environment_not_found", detail: `There is no environment ${scope}.` };
+}
+
+/** Every other action is named by a verb and what it is done to. */
+function inWords(action: Action): string {
+  return action === "rollout_command" ? "command rollouts" : action.replaceAll("_", " ");
 }
 
 /** Where a command takes effect. */
