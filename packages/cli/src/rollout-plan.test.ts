@@ -62,6 +62,10 @@ describe("a plan from options", () => {
     expect(parsed({ canary: "b", control: "a" }, flag)).toMatchObject({ canary: "b", control: "a" });
   });
 
+  it("says that the control is no variant of the flag, instead of asking for a canary", () => {
+    expect(planned({ control: "of" })).toEqual({ ok: false, detail: "There is no variant of for --control: on, off." });
+  });
+
   it("refuses an approval at a percentage that is no stage", () => {
     expect(planned({ stages: [5, 50], approval: [25] })).toMatchObject({ ok: false });
   });

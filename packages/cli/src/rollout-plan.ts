@@ -42,7 +42,12 @@ export function planOf(
   { offVariant }: Pick<ConfigurationView, "offVariant">,
 ): PlanResult {
   const control = options.control ?? offVariant;
-  const others = Object.keys(flag.variants).filter((variant) => variant !== control);
+  const variants = Object.keys(flag.variants);
+  // The server would say the same, but a control that is none leaves the canary undecided, and that would be asked for.
+  if (!variants.includes(control)) {
+    return { ok: false, detail: `There is no variant ${control} for --control: ${variants.join(", ")}.` };
+  }
+  const others = variants.filter((variant) => variant !== control);
   const canary = options.canary ?? (others.length === 1 ? others[0] : undefined);
   if (canary === undefined) {
     return {
