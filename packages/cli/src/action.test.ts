@@ -47,7 +47,17 @@ describe("a file that cannot be read or written", () => {
 
   it("is a wrong argument: a folder where a file belongs", async () => {
     const { exitCode, err } = await running("flag", "create", "a", "--file", folder);
-    expect([exitCode, err]).toEqual([2, "✗ usage  Cannot read or write the file: illegal operation on a directory.\n"]);
+    expect([exitCode, err]).toEqual([
+      2,
+      `✗ usage  Cannot read or write ${folder}: illegal operation on a directory.\n`,
+    ]);
+  });
+
+  it("is a wrong argument: a file with nothing in it", async () => {
+    const file = path.join(folder, "empty.json");
+    writeFileSync(file, "\n");
+    const { exitCode, err } = await running("flag", "create", "a", "--file", file);
+    expect([exitCode, err]).toEqual([2, `✗ usage  ${file} is not JSON: it is empty.\n`]);
   });
 
   it("is a wrong argument: a file under a file", async () => {

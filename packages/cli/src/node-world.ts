@@ -18,7 +18,8 @@ export function createNodeWorld(): World {
         return readFileSync(path === "-" ? stdin.fd : path, "utf8");
       } catch (error) {
         if (isMissing(error)) return undefined;
-        throw error;
+        // A folder is opened like a file, and the error of reading from it has no path.
+        throw error instanceof Error ? Object.assign(error, { path }) : error;
       }
     },
     writeFile: (path, text) => writeFileSync(path, text),

@@ -43,7 +43,8 @@ const JSON_ANSWERS: Readonly<Record<string, string>> = {
   "rollout report": "`RolloutReport`; with `--out`, `{ file }`",
   "rollout replay": REPLAY,
   replay: REPLAY,
-  "rollout what-if": "`{ rollout, attempt, real: { state, course }, other: { state, course, decisions, lastLook, partedAt, lookCount, unknown } }`",
+  "rollout what-if":
+    "`{ rollout, attempt, real: { state, course }, other: { state, course, decisions, lastLook, partedAt, lookCount, unknown } }`",
   "gauge post": "`GaugeValue`",
   "webhook list": "`{ items: [Webhook] }`",
   "webhook create": "`WebhookWithSecret`, whose `secret` is shown this once",

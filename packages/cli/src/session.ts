@@ -102,6 +102,7 @@ export function readJsonArgument(
 }
 
 export function parseJson(text: string, source: string): Json {
+  if (text.trim() === "") throw usageFailure(`${source} is not JSON: it is empty.`);
   try {
     return JSON.parse(text) as Json;
   } catch (error) {
