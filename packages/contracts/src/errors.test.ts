@@ -18,6 +18,10 @@ describe("every error", () => {
     expect(offenders((definition) => /^[`A-Z][^\n]+\.$/.test(definition[part]))).toEqual([]);
   });
 
+  it("says with its remedy how it stands, where there is nothing to do", () => {
+    expect(offenders(({ remedy }) => remedy !== "Nothing.")).toEqual([]);
+  });
+
   it("refuses with a status for refusals", () => {
     expect(offenders(({ status }) => Number.isInteger(status) && status >= 400 && status < 600)).toEqual([]);
   });

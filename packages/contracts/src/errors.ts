@@ -264,7 +264,7 @@ export const ERRORS = define({
     status: 409,
     meaning: "The flag is not killed in this environment.",
     normal: "When two people restore one flag.",
-    remedy: "Nothing.",
+    remedy: "Nothing: it serves what is configured. `bunting flag show` says what that is.",
     retryable: false,
   },
   kill_matches_nothing: {
@@ -425,7 +425,7 @@ export const ERRORS = define({
     status: 409,
     meaning: "The current stage asks for no approval.",
     normal: "When a rollout has moved on meanwhile.",
-    remedy: "Nothing.",
+    remedy: "Sign nothing here: the stage is left on evidence, by itself or with `promote`, as the plan says.",
     retryable: false,
   },
   approval_role_missing: {
