@@ -196,6 +196,17 @@ describe("GA-153 no promotion without all that a promotion needs", () => {
     expect(ruling.rollout.percent).toBe(5);
   });
 
+  it("GA-155 tells nobody at the start of a stage that nothing was measured yet, and does once a whole interval has gone by", () => {
+    const outside = {
+      guardrails: [prometheus, { metric: "lighthouse", kind: "gauge", min: 90 }],
+      analysisIntervalSeconds: 60,
+    } as unknown as Partial<RolloutPlan>;
+    const first = looking({ cells: [], now: TUESDAY + 1_000 }, outside);
+    expect(lineOf(first)).toBe("hold, insufficient_data, none, running 5 %");
+    const next = looking({ now: TUESDAY + 60_000, previous: first.decision }, outside);
+    expect(lineOf(next)).toBe("hold, no_data, notify, running 5 %");
+  });
+
   it("rolls back in spite of a closed window, a missing approval and a pause", () => {
     for (const state of LIVE) {
       const ruling = looking({ cells: burning(5) }, { windows, stages: approved }, { state });
@@ -302,7 +313,7 @@ describe("GA-155 people are told once of what is news", () => {
       logEvidence: null,
       logNonInferiority: null,
       failingSince: null,
-      explanation: "9 is over its limit",
+      explanation: "9 is beyond its limit",
     } as const;
     const alerting = judgementWith({ verdict: "hold", cause: "baking", alerts: [verdict.id], guardrails: [verdict] });
     const first = ruled("running", alerting);

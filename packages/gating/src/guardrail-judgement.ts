@@ -255,8 +255,9 @@ function figuresText(guardrail: CountedGuardrail, { canary, control }: Measureme
 // --- values from outside
 
 function judgeOutside(named: NamedGuardrail, guardrail: OutsideGuardrail, look: Look): GuardrailJudgement {
-  const { analysisIntervalSeconds } = look.plan;
-  const reading = readSample(guardrail, look.samples.get(named.id), { now: look.now, analysisIntervalSeconds });
+  const { now, stageStartedAt, plan } = look;
+  const { analysisIntervalSeconds } = plan;
+  const reading = readSample(guardrail, look.samples.get(named.id), { now, stageStartedAt, analysisIntervalSeconds });
   const judged = {
     named,
     look,

@@ -13,13 +13,24 @@ export type Reading =
   | { readonly value: number; readonly failing: boolean }
   | { readonly value: null; readonly cause: HoldCause; readonly because: string };
 
+interface LookTimes {
+  /** Unix ms, as in `JudgementInputs`. */
+  readonly now: number;
+  readonly stageStartedAt: number;
+  readonly analysisIntervalSeconds: number;
+}
+
 /** What a value from outside says now. Without a fresh one it says nothing, and a failed query never passes or fails. */
 export function readSample(
   guardrail: OutsideGuardrail,
   sample: Sample | undefined,
-  { now, analysisIntervalSeconds }: { readonly now: number; readonly analysisIntervalSeconds: number },
+  { now, stageStartedAt, analysisIntervalSeconds }: LookTimes,
 ): Reading {
-  if (sample === undefined) return nothing("no_data", "no value yet");
+  if (sample === undefined) {
+    // A query is asked, and a figure posted, only once an attempt has begun: without them its first look would alarm people.
+    const hasJustBegun = now - stageStartedAt < analysisIntervalSeconds * 1000;
+    return nothing(hasJustBegun ? "insufficient_data" : "no_data", "no value yet");
+  }
   if ("error" in sample) return nothing("measurement_error", `not measured: ${sample.error}`);
   const value = judgedValue(guardrail, sample);
   if (value === null) return nothing("no_data", "the query found no value");
