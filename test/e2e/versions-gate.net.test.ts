@@ -71,7 +71,7 @@ describe("a version that breaks in one of several processes is rolled back by th
     expect(failure).toMatchObject({ version: "v2", code: "stalled" });
     const decision = await rollout.rolledBack();
     expect(decision).toMatchObject({ by: "controller", verdict: "fail" });
-    expect(decision.because).toContain("failures_game_logic_v2: 1 is over its limit");
+    expect(decision.because).toContain("failures_game_logic_v2: 1 is beyond its limit");
     expect(Date.parse(decision.at) - failure.at).toBeLessThanOrEqual(BY_GAUGE_MS);
     await expectEverybodyBack(services, { revision: decision.revision, entityCount: 3 });
     expect(await rollout.standing()).toEqual(LATCHED);
@@ -79,7 +79,7 @@ describe("a version that breaks in one of several processes is rolled back by th
     // What has broken is still broken there, whoever wishes otherwise.
     await rollout.command("retry");
     const again = await rollout.rolledBack();
-    expect(again.because).toContain("failures_game_logic_v2: 1 is over its limit");
+    expect(again.because).toContain("failures_game_logic_v2: 1 is beyond its limit");
     await expectEverybodyBack(services, { revision: again.revision, entityCount: 3 });
 
     await services[0].mends();

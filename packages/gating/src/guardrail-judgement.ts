@@ -108,7 +108,8 @@ function judgeCounts(
   if (!isMerged(named) && harm !== null && harm >= SUSPECT_LOG_EVIDENCE) {
     return hold("suspect", `evidence of harm is ${oddsText(harm)}`);
   }
-  if (values.beyondLimit || values.beyondControl) return hold("inconclusive", "over its limit as measured, not proven");
+  if (values.beyondLimit || values.beyondControl)
+    return hold("inconclusive", "beyond its limit as measured, not proven");
   if (proof === null) return pass(true, hasControl ? "within its limits" : "no control at 100 %: within its limits");
   if (proof >= Math.log(1 / plan.falsePromotionBudget)) return pass(true, "proven to be no worse than its margin");
   if (elapsed(look) && look.mergedLogEvidence <= 0 && tracker.withinMargin()) {
@@ -135,7 +136,7 @@ function failureOf(
   const byThreshold = plan.decideBy === "threshold";
   // Too few are no failure, whatever their rate; evidence asks for no number, it counts.
   if (byThreshold && values.lacking === null && (values.beyondLimit || values.beyondControl)) {
-    return { refutes: "value", because: "over its limit" };
+    return { refutes: "value", because: "beyond its limit" };
   }
   const absolute = byThreshold ? null : tracker.absoluteLogEvidence();
   if (absolute !== null && absolute.breach >= bar) {
@@ -268,7 +269,7 @@ function judgeOutside(named: NamedGuardrail, guardrail: OutsideGuardrail, look: 
     logNonInferiority: null,
   };
   if (reading.value === null) return holding(judged, reading.cause, reading.because);
-  if (reading.failing) return failing(judged, "value", `${significant(reading.value)} is over its limit`);
+  if (reading.failing) return failing(judged, "value", `${significant(reading.value)} is beyond its limit`);
   return {
     ...base(judged),
     verdict: "pass",

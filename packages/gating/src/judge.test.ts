@@ -670,6 +670,7 @@ describe("GA-38 values from outside", () => {
     expect(judge(gauge, healthy, posted(90, 60)).verdict).toBe("pass");
     expect(judge(gauge, healthy, posted(89, 0)).verdict).toBe("fail");
     expect(judge(gauge, healthy, posted(89, 61)).cause).toBe("no_data");
+    expect(judge(gauge, healthy, posted(89, 0)).because).toContain("lighthouse: 89 is beyond its limit");
   });
 
   const reported = (limits: Limits, lowest: number, highest: number, value = lowest): Judgement =>

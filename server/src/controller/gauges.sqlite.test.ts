@@ -63,7 +63,7 @@ describe("GA-38 a gauge that two processes report, one of them broken,", () => {
     for (const instance of instances) await report(instance, instance === "broken" ? 1 : 0);
     expect(await look()).toBe("rolled_back");
     const { rollout, latestAnalysis } = world.rollout(id);
-    expect(rollout.because).toContain(`${METRIC}: 1 is over its limit`);
+    expect(rollout.because).toContain(`${METRIC}: 1 is beyond its limit`);
     expect(latestAnalysis?.guardrails).toMatchObject([{ id: METRIC, canary: 1, verdict: "fail" }]);
   });
 
