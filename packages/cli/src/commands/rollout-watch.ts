@@ -1,10 +1,10 @@
-import { type Decision, decisionPage, type RolloutView, rolloutView } from "@bunting/contracts";
+import { type Decision, decisionPage, rolloutView } from "@bunting/contracts";
 import type { Command } from "commander";
 import type { Action } from "../action.ts";
 import { parseKey, parseSeconds } from "../arguments.ts";
 import { EXIT_CODES } from "../exit-code.ts";
 import { Failure } from "../failure.ts";
-import { decisionLine, renderRollout, rolloutLine, type SeenRollout } from "../output/rollout.ts";
+import { decisionLine, renderRollout, rolloutLine, type SeenRollout, wayOn } from "../output/rollout.ts";
 import { paths } from "../paths.ts";
 import { findRollout, hasEnded } from "../rollout-reference.ts";
 import type { Session } from "../session.ts";
@@ -61,7 +61,7 @@ async function watch(session: Session, name: string, options: { readonly every?:
     await world.sleep(pauseMs);
     seen = await lookAgain(seen, session);
   }
-  requireCompleted(seen.rollout);
+  requireCompleted(seen);
 }
 
 /** A server that is away for a while does not end the watch: what was seen last stays, and says how old it is. */
@@ -97,11 +97,12 @@ export function newsOf(seen: SeenRollout, before: SeenRollout | undefined): Seen
   return isNew ? { rollout: seen.rollout, decisions } : undefined;
 }
 
-function requireCompleted({ id, flag, state, because }: RolloutView): void {
+function requireCompleted({ rollout, decisions }: SeenRollout): void {
+  const { id, flag, state, because } = rollout;
   if (state === "completed") return;
   throw new Failure(EXIT_CODES.refused, {
     code: "not_completed",
     detail: `${flag} was ${state === "aborted" ? "aborted" : "rolled back"}. ${because}`,
-    remedy: `\`bunting rollout report ${id}\` has the whole story; \`retry\` begins a new attempt.`,
+    remedy: `\`bunting rollout report ${id}\` has the whole story. From here: ${wayOn(rollout, decisions)}.`,
   });
 }

@@ -77,6 +77,16 @@ describe("a rollout on the screen", () => {
     expect(render(ended)).not.toMatch(/^next|^waits for/m);
     expect(render(ended)).toContain("rolled back");
   });
+
+  it.each([
+    ["rolled_back", { action: "rollback" }, "bunting rollout retry redis-readthrough --env production"],
+    ["aborted", { action: "abort", cause: "flag_changed" }, "bunting rollout retry redis-readthrough --env production"],
+    ["rolled_back", { action: "kill" }, "bunting restore redis-readthrough --env production, then retry it"],
+    ["aborted", { action: "abort", cause: "flag_killed" }, "bunting restore redis-readthrough --env production, then"],
+  ])("says after the end what leads on from there, where only a person's word does: %s by %j", (state, end, words) => {
+    expect(render({ state, nextStep: null }, [sampleDecision(end)])).toContain(`\nfrom here  ${words}`);
+    expect(render({ state: "completed", nextStep: null }, [sampleDecision(end)])).not.toContain("from here");
+  });
 });
 
 describe("a plan", () => {

@@ -40,6 +40,7 @@ export function renderRollout({ rollout, decisions, trouble }: SeenRollout, nowM
       facts(
         [
           ...nextFacts(rollout, nowMs),
+          ["from here", wayOn(rollout, decisions)],
           // The latest decision says it in its own line below.
           ["because", decisions[0]?.because === rollout.because ? undefined : inOneLine(rollout.because)],
           ...unticked.map(({ item }): Fact => ["not ticked", inOneLine(item)]),
@@ -205,6 +206,18 @@ function nextFacts({ nextStep, plan, stage }: RolloutView, nowMs: number): Fact[
     ["next", `${stepInWords(nextStep, plan.stages[(stage ?? -1) + 1]?.percent)}${notBefore(nextStep, nowMs)}`],
     ...nextStep.waitsFor.map((what, index): Fact => [index === 0 ? "waits for" : "", what]),
   ];
+}
+
+/** What leads on from an end that is no success: never a machine, and from behind a kill no retry alone either. */
+export function wayOn(
+  { state, flag, environment }: Pick<RolloutView, "state" | "flag" | "environment">,
+  [latest]: readonly Pick<Decision, "action" | "cause">[],
+): string | undefined {
+  if (state !== "rolled_back" && state !== "aborted") return undefined;
+  const isKilled = latest?.action === "kill" || latest?.cause === "flag_killed";
+  return isKilled
+    ? `bunting restore ${flag} --env ${environment}, then retry it: a new attempt with fresh statistics`
+    : `bunting rollout retry ${flag} --env ${environment}: a new attempt with fresh statistics`;
 }
 
 function stepInWords({ step }: NextStep, nextPercent: number | undefined): string {
