@@ -26,6 +26,17 @@ describe("guardrails", () => {
     ]);
   });
 
+  it("say in figures what a picture would show, where the screen has no room for one", () => {
+    const narrow = { ...PLAIN, columns: 60 };
+    const { rateRatio } = sampleVerdict();
+    const unbounded = sampleVerdict({ id: "conversion", rateRatio: rateRatio && { ...rateRatio, low: null } });
+    const lines = renderGuardrails([sampleVerdict(), unbounded], plan, narrow).split("\n");
+    expect(lines[0]).toBe("  GUARDRAIL   CANARY  CONTROL");
+    expect(lines[1]).toMatch(/^✓ error_rate {2}0\.42 % {4}0\.4 % {2}1\.05x, surely 0\.\d+x to 1\.\d+x$/);
+    expect(lines[3]).toMatch(/1\.05x, surely at most 1\.\d+x$/);
+    expect(lines[1]?.length).toBeLessThanOrEqual(60);
+  });
+
   it("have no scale where there is no picture", () => {
     expect(renderGuardrails([latency], plan, PLAIN)).not.toContain("÷");
   });

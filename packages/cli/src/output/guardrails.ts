@@ -1,5 +1,5 @@
 import type { Guardrail, GuardrailVerdict, RolloutPlan, Verdict } from "@bunting/contracts";
-import { edgeOf, ratioPicture, ratioScale } from "./ratio-picture.ts";
+import { edgeOf, PICTURE_WIDTH, type RateRatio, ratioPicture, ratioScale } from "./ratio-picture.ts";
 import type { Style, Theme } from "./theme.ts";
 import { formatFigure, formatInstant, formatMs, formatRate } from "./words.ts";
 
@@ -11,7 +11,7 @@ const MARKS: Readonly<Record<Verdict, { readonly mark: string; readonly style: S
 
 /**
  * Two lines for each guardrail, a third where it does not pass: canary against control as figures and as a picture, then the
- * limit and what a failure does. All pictures have one scale, so that they can be compared.
+ * limit and what a failure does. Where the screen is too narrow for pictures, what they would show is said in figures. All pictures have one scale, so that they can be compared.
  */
 export function renderGuardrails(
   verdicts: readonly GuardrailVerdict[],
@@ -24,7 +24,9 @@ export function renderGuardrails(
   const figures = (side: "canary" | "control"): string[] =>
     rows.map(({ verdict, unit }) => figure(verdict[side], unit));
   const [canaryWidth, controlWidth] = [widthOf("CANARY", figures("canary")), widthOf("CONTROL", figures("control"))];
-  const hasPictures = rows.some(({ verdict }) => verdict.rateRatio !== null);
+  const tableWidth = MARK_WIDTH + nameWidth + GAP + canaryWidth + GAP + controlWidth;
+  const hasRoom = tableWidth + GAP + PICTURE_WIDTH + GAP + ESTIMATE_WIDTH <= theme.columns;
+  const hasPictures = hasRoom && rows.some(({ verdict }) => verdict.rateRatio !== null);
   const head = [
     "  ",
     "GUARDRAIL".padEnd(nameWidth),
@@ -41,7 +43,8 @@ export function renderGuardrails(
         `${theme.paint(style, mark)} ${theme.paint("strong", verdict.id.padEnd(nameWidth))}`,
         theme.paint(style, figure(verdict.canary, unit).padStart(canaryWidth)),
         figure(verdict.control, unit).padStart(controlWidth),
-        ...(ratio ? [ratioPicture(ratio, { edge, style }, theme), `${formatFigure(ratio.estimate)}x`] : []),
+        ...(ratio && hasPictures ? [ratioPicture(ratio, { edge, style }, theme), times(ratio.estimate)] : []),
+        ...(ratio && !hasPictures ? [ratioInWords(ratio)] : []),
       ].join("  ");
       return [
         line,
@@ -50,6 +53,22 @@ export function renderGuardrails(
       ];
     }),
   ].join("\n");
+}
+
+const MARK_WIDTH = 2;
+const GAP = 2;
+/** As of `0.0156x`. */
+const ESTIMATE_WIDTH = 7;
+
+const times = (ratio: number): string => `${formatFigure(ratio)}x`;
+
+/** `1.05x, surely 0.61x to 1.72x`. */
+function ratioInWords({ low, estimate, high }: RateRatio): string {
+  if (low === null && high === null) return times(estimate);
+  if (low === null || high === null) {
+    return `${times(estimate)}, surely ${low === null ? `at most ${times(high ?? 0)}` : `at least ${times(low)}`}`;
+  }
+  return `${times(estimate)}, surely ${times(low)} to ${times(high)}`;
 }
 
 type Unit = "rate" | "ms" | "plain";

@@ -35,6 +35,17 @@ describe("a live view", () => {
     expect(lines).toEqual(["7"]);
   });
 
+  it("breaks a line that is wider than the screen between its words, colours and all, and counts the parts", () => {
+    const { screen, lines } = screenOf(24);
+    const view = createLiveView({ ...screen, columns: 20 });
+    view.draw("14:01  \u001b[31mrollback\u001b[39m  9 % errors of 200\nnext");
+    expect(lines).toEqual(["14:01  ESC[31mrollbackESC[39m  9 %", "       errors of 200", "next"]);
+    view.draw("a-word-that-no-screen-holds");
+    expect(lines).toEqual(["a-word-that-no-screen-holds"]);
+    view.draw("f");
+    expect(lines).toEqual(["f"]);
+  });
+
   it("leaves nothing to repair between two frames", () => {
     const { screen, written } = screenOf(24);
     createLiveView(screen).draw("a");
