@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { PLAIN, sampleCounts, sampleDecision, sampleRollout } from "../test-world.ts";
+import { PLAIN, sampleCounts, sampleDecision, sampleRollout, sampleVerdict } from "../test-world.ts";
 import { decisionLine, renderPlan, renderRollout, rolloutLine } from "./rollout.ts";
 
 const NOW = Date.UTC(2026, 0, 31, 12);
@@ -17,15 +17,21 @@ describe("a rollout on the screen", () => {
       "canary on    12400 exposures of 9800 users, 12345 outcomes, 52 errors",
       "control off  37000 exposures of 9800 users, 12345 outcomes, 148 errors",
       "",
+      "next       promote to 50 %, not before 2026-01-31 12:02:00 UTC (in 2 min)",
+      "waits for  120 s of evidence",
+      "",
       "  GUARDRAIL   CANARY  CONTROL  ÷2             =             ×2",
       "✓ error_rate  0.42 %    0.4 %  ·······├───────┼●────────┤·····  1.05x",
       "  error_rate <= 1 % and not worse than the control; else it rolls back",
       "",
-      "next       promote to 50 %, not before 2026-01-31 12:02:00 UTC (in 2 min)",
-      "waits for  120 s of evidence",
-      "",
       "11:59:50  baking             Held at 25 % (baking): 180 s of 300 s of evidence.",
     ]);
+  });
+
+  it("says what is next within 24 lines, however many guardrails there are, because a watch shows no more", () => {
+    const guardrails = Array.from({ length: 20 }, (_, index) => sampleVerdict({ id: `gauge-${index}` }));
+    const shown = render({ guardrails }).split("\n").slice(0, 22);
+    expect(shown).toContain("waits for  120 s of evidence");
   });
 
   it("names every item of the checklist that keeps it from starting", () => {

@@ -26,7 +26,10 @@ export interface SeenRollout {
 
 const DECISIONS_SHOWN = 6;
 
-/** Everything a person wants to know before going home: where it stands, on what evidence, and what it waits for. */
+/**
+ * Everything a person wants to know before going home: where it stands, on what evidence, and what it waits for. The guardrails
+ * come after that: a plan may have twenty, and a watch shows what one screen holds.
+ */
 export function renderRollout({ rollout, decisions, trouble }: SeenRollout, nowMs: number, theme: Theme): string {
   const { plan, guardrails, checklist } = rollout;
   const unticked = checklist.filter(({ by }) => by === null);
@@ -35,7 +38,6 @@ export function renderRollout({ rollout, decisions, trouble }: SeenRollout, nowM
     ...(trouble === undefined ? [] : [theme.paint("bad", `This is how it stood when it was last seen. ${trouble}`)]),
     stageBar(rollout, theme),
     ...section(evidenceFacts(rollout, theme)),
-    ...section(guardrails.length === 0 ? "" : renderGuardrails(guardrails, plan, theme)),
     ...section(
       facts(
         [
@@ -49,6 +51,7 @@ export function renderRollout({ rollout, decisions, trouble }: SeenRollout, nowM
         theme,
       ),
     ),
+    ...section(guardrails.length === 0 ? "" : renderGuardrails(guardrails, plan, theme)),
     ...section(
       decisions
         .slice(0, DECISIONS_SHOWN)
