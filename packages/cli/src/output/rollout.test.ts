@@ -85,14 +85,40 @@ describe("a rollout on the screen", () => {
   });
 
   it.each([
-    ["rolled_back", { action: "rollback" }, "bunting rollout retry redis-readthrough --env production"],
-    ["aborted", { action: "abort", cause: "flag_changed" }, "bunting rollout retry redis-readthrough --env production"],
-    ["rolled_back", { action: "kill" }, "bunting restore redis-readthrough --env production, then retry it"],
-    ["aborted", { action: "abort", cause: "flag_killed" }, "bunting restore redis-readthrough --env production, then"],
-  ])("says after the end what leads on from there, where only a person's word does: %s by %j", (state, end, words) => {
-    expect(render({ state, nextStep: null }, [sampleDecision(end)])).toContain(`\nfrom here  ${words}`);
-    expect(render({ state: "completed", nextStep: null }, [sampleDecision(end)])).not.toContain("from here");
-  });
+    ["rolled_back", 0, { action: "rollback" }, "bunting rollout retry redis-readthrough --env production: a new"],
+    [
+      "rolled_back",
+      0,
+      { action: "kill" },
+      "bunting restore redis-readthrough --env production, then bunting rollout retry",
+    ],
+    ["aborted", 0, { action: "abort", cause: null }, "bunting rollout retry redis-readthrough --env production: a new"],
+  ])(
+    "says after the end what leads on from there, where only a person's word does: %s %d %j",
+    (state, percent, end, words) => {
+      expect(render({ state, percent, nextStep: null }, [sampleDecision(end)])).toContain(`\nfrom here  ${words}`);
+      expect(render({ state: "completed", nextStep: null }, [sampleDecision(end)])).not.toContain("from here");
+    },
+  );
+
+  it.each([
+    ["flag_changed", "then bunting rollout retry redis-readthrough"],
+    [
+      "flag_killed",
+      "then bunting restore redis-readthrough --env production, then bunting rollout retry redis-readthrough",
+    ],
+  ])(
+    "says of one that stood down where it was, and that the share it left comes before a retry: %s",
+    (cause, words) => {
+      const shown = render({ state: "aborted", percent: 25, nextStep: null }, [
+        sampleDecision({ action: "abort", cause }),
+      ]);
+      expect(shown).toContain("aborted  was at 25 % of on against off");
+      expect(shown).toContain(
+        `from here  take the share of on away (bunting flag set redis-readthrough --env production), ${words}`,
+      );
+    },
+  );
 });
 
 describe("a plan", () => {

@@ -107,10 +107,11 @@ export function stateInWords({ state }: Pick<RolloutView, "state">, theme: Theme
   return theme.paint(STATE_STYLES[state], state.replaceAll("_", " "));
 }
 
-/** `25 % of on against off`. */
-export function shareInWords({ percent, plan }: Pick<RolloutView, "percent" | "plan">): string {
+/** `25 % of on against off`. Of one that stood down it is what it had: the flag is as somebody else has left it. */
+export function shareInWords({ state, percent, plan }: Pick<RolloutView, "state" | "percent" | "plan">): string {
+  const stoodDown = state === "aborted" && percent > 0;
   const where = "rule" in plan.scope ? ` in rule ${plan.scope.rule}` : "";
-  return `${formatPercent(percent)} of ${plan.canary} against ${plan.control}${where}`;
+  return `${stoodDown ? "was at " : ""}${formatPercent(percent)} of ${plan.canary} against ${plan.control}${where}`;
 }
 
 /** A guardrail with its name, and its limits in words. */
@@ -211,16 +212,23 @@ function nextFacts({ nextStep, plan, stage }: RolloutView, nowMs: number): Fact[
   ];
 }
 
-/** What leads on from an end that is no success: never a machine, and from behind a kill no retry alone either. */
+/**
+ * What leads on from an end that is no success: never a machine. A rollout that stood down has left the canary its share, with
+ * which nothing can begin; from behind a kill that would be back with the restore, so it goes first.
+ */
 export function wayOn(
-  { state, flag, environment }: Pick<RolloutView, "state" | "flag" | "environment">,
+  { state, flag, environment, percent, plan }: Pick<RolloutView, "state" | "flag" | "environment" | "percent" | "plan">,
   [latest]: readonly Pick<Decision, "action" | "cause">[],
 ): string | undefined {
   if (state !== "rolled_back" && state !== "aborted") return undefined;
+  const which = `${flag} --env ${environment}`;
   const isKilled = latest?.action === "kill" || latest?.cause === "flag_killed";
-  return isKilled
-    ? `bunting restore ${flag} --env ${environment}, then retry it: a new attempt with fresh statistics`
-    : `bunting rollout retry ${flag} --env ${environment}: a new attempt with fresh statistics`;
+  const steps = [
+    ...(percent > 0 ? [`take the share of ${plan.canary} away (bunting flag set ${which})`] : []),
+    ...(isKilled ? [`bunting restore ${which}`] : []),
+    `bunting rollout retry ${which}`,
+  ];
+  return `${steps.join(", then ")}: a new attempt with fresh statistics`;
 }
 
 function stepInWords({ step }: NextStep, nextPercent: number | undefined): string {
