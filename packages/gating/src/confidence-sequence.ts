@@ -57,7 +57,8 @@ export class RatioSequence {
     const best = scaled.indexOf(Math.max(...scaled));
     return {
       low: low <= 0 ? null : (RATIOS[low] ?? null),
-      estimate: RATIOS[best] ?? 1,
+      // Likeliest at the lower edge is what has no lower one: the canary had no event, or as good as none.
+      estimate: best === 0 ? 0 : (RATIOS[best] ?? 1),
       high: high < 0 || high === RATIOS.length - 1 ? null : (RATIOS[high] ?? null),
     };
   }

@@ -250,6 +250,12 @@ describe("GA-19 the confidence sequence of the rate ratio", () => {
     expect(missed / runs, `seed ${SEED}`).toBeLessThanOrEqual(0.05);
   });
 
+  it("estimates no events of the canary as none, and not as the least ratio that it knows", () => {
+    const sequence = new RatioSequence();
+    for (let look = 0; look < 20; look += 1) sequence.add(counts(100, 0, 1000, 10));
+    expect(sequence.interval(1, 0.05)).toMatchObject({ low: null, estimate: 0 });
+  });
+
   it("narrows around what was measured, and bounds nothing without events", () => {
     const sequence = new RatioSequence();
     expect(sequence.interval(1, 0.05)).toEqual({ low: null, estimate: expect.any(Number), high: null });
