@@ -95,7 +95,14 @@ describe("GA-31 the first of these that holds is the verdict", () => {
     expect(judge(errors, intervals, changes).failure).toMatchObject({ by, action: "rollback" });
     const judgement = judge(kills, intervals, { ...over, ...changes });
     expect(judgement.failure).toEqual({ by: "guardrail", action: "kill", guardrails: ["prometheus-1"] });
-    expect(judgement.because).toMatch(/^prometheus-1: 3 is over its limit/);
+    expect(judgement.because).toMatch(/^prometheus-1: 3 is beyond its limit/);
+  });
+
+  it("GA-156 waits for nothing twice, though a guardrail fails by its evidence and by its limit", () => {
+    const both = { guardrails: [{ ...ERRORS, max: 0.01 }] };
+    const { waitsFor, findings } = judge(both, intervalsOf(60, { exposures: 160, errors: 9 }, CONTROL));
+    expect(findings.length).toBeGreaterThan(1);
+    expect(waitsFor).toEqual([...new Set(waitsFor)]);
   });
 
   it("records what held besides", () => {

@@ -76,7 +76,8 @@ export function judgeStatistics(kept: AttemptStatistics, inputs: JudgementInputs
     failure: first.failure ?? null,
     promotedBy: first.verdict === "pass" ? promotedBy(judged, plan) : null,
     because: first.because,
-    waitsFor: [...findings.map(({ because }) => because), ...waits.map(({ text }) => text)],
+    // A guardrail that fails twice over, by its evidence and by its limit, says the same each time.
+    waitsFor: [...new Set([...findings.map(({ because }) => because), ...waits.map(({ text }) => text)])],
     findings: concluded.map(({ verdict, cause, because }) => ({ verdict, cause, because })),
     guardrails: judged.map(({ said, verdict, cause, explanation }) => ({ ...said, verdict, cause, explanation })),
     alerts: judged.filter(({ gating, verdict }) => !gating && verdict === "fail").map(({ named }) => named.id),
