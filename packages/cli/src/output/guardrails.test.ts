@@ -37,6 +37,17 @@ describe("guardrails", () => {
     expect(lines[1]?.length).toBeLessThanOrEqual(60);
   });
 
+  it("say that a failure is left to people where the plan rolls nothing back by itself", () => {
+    const kills = sampleVerdict({ id: "hits", onFail: "kill" });
+    const alerts = sampleVerdict({ id: "cpu", onFail: "alert" });
+    const shown = renderGuardrails([sampleVerdict(), kills, alerts], { ...plan, autoRollback: false }, PLAIN);
+    expect(shown.match(/; else .+/g)).toEqual([
+      "; else people decide",
+      "; else people decide",
+      "; else people are told",
+    ]);
+  });
+
   it("have no scale where there is no picture", () => {
     expect(renderGuardrails([latency], plan, PLAIN)).not.toContain("÷");
   });

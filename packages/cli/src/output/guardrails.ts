@@ -15,7 +15,7 @@ const MARKS: Readonly<Record<Verdict, { readonly mark: string; readonly style: S
  */
 export function renderGuardrails(
   verdicts: readonly GuardrailVerdict[],
-  plan: Pick<RolloutPlan, "guardrails" | "stages">,
+  plan: Pick<RolloutPlan, "guardrails" | "stages" | "autoRollback">,
   theme: Theme,
 ): string {
   const edge = edgeOf(verdicts.flatMap(({ rateRatio }) => rateRatio ?? []));
@@ -48,7 +48,7 @@ export function renderGuardrails(
       ].join("  ");
       return [
         line,
-        theme.paint("faint", `  ${limitLine(verdict)}`),
+        theme.paint("faint", `  ${limitLine(verdict, plan)}`),
         ...(verdict.verdict === "pass" ? [] : [`  ${theme.paint(style, verdict.explanation)}`]),
       ];
     }),
@@ -95,17 +95,25 @@ function widthOf(title: string, cells: readonly string[]): number {
   return Math.max(title.length, ...cells.map((cell) => cell.length));
 }
 
-function limitLine({ limit, failingSince, ...guardrail }: GuardrailVerdict): string {
+function limitLine(
+  { limit, failingSince, ...guardrail }: GuardrailVerdict,
+  plan: Pick<RolloutPlan, "autoRollback">,
+): string {
   return [
     limit,
-    consequenceOf(guardrail),
+    consequenceOf(guardrail, plan),
     ...(failingSince === null ? [] : [`failing since ${formatInstant(failingSince)} UTC`]),
   ].join("; ");
 }
 
-/** What follows when it fails. */
-export function consequenceOf({ required, onFail }: Pick<GuardrailVerdict, "required" | "onFail">): string {
-  return required ? CONSEQUENCES[onFail] : "informational";
+/** What follows when it fails. Without `autoRollback` what would take the canary back is left to people. */
+export function consequenceOf(
+  { required, onFail }: Pick<GuardrailVerdict, "required" | "onFail">,
+  { autoRollback }: Pick<RolloutPlan, "autoRollback">,
+): string {
+  if (!required) return "informational";
+  const takesBack = onFail === "rollback" || onFail === "kill";
+  return takesBack && !autoRollback ? "else people decide" : CONSEQUENCES[onFail];
 }
 
 const CONSEQUENCES: Readonly<Record<GuardrailVerdict["onFail"], string>> = {

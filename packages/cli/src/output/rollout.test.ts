@@ -159,6 +159,14 @@ describe("a plan", () => {
   });
 });
 
+describe("a plan that rolls nothing back by itself", () => {
+  it("says that people decide, also where a guardrail would kill", () => {
+    const kill = { id: "hits", limit: "query >= 1", required: true, onFail: "kill", source: "prometheus" } as const;
+    const shown = renderPlan({ ...sampleRollout().plan, autoRollback: false }, [kill], PLAIN);
+    expect(shown).toContain("hits: query >= 1; else people decide");
+  });
+});
+
 describe("one line", () => {
   it("of a decision says what was done, else why nothing was; and who, unless it was the controller", () => {
     const line = (differences: object): string => decisionLine(sampleDecision(differences), PLAIN);

@@ -126,7 +126,7 @@ export function renderPlan(plan: RolloutPlan, limits: readonly NamedLimit[], the
   return facts(
     [
       ["stages", stages.join("  →  ")],
-      ...limits.map((limit, index): Fact => [index === 0 ? "guardrails" : "", limitInWords(limit)]),
+      ...limits.map((limit, index): Fact => [index === 0 ? "guardrails" : "", limitInWords(limit, plan)]),
       ["at least", `${plan.minSamples} outcomes in each arm`],
       ["promotes", plan.autoPromote ? "by itself, on evidence" : "when a person says so, after the evidence"],
       ["rolls back", plan.autoRollback ? "by itself" : "when a person says so"],
@@ -148,10 +148,10 @@ function approvalInWords(approval: Approval): string {
 }
 
 /** A query is known by its name alone. A rollback is what the lines below speak of. */
-function limitInWords(guardrail: NamedLimit): string {
+function limitInWords(guardrail: NamedLimit, plan: Pick<RolloutPlan, "autoRollback">): string {
   const name = guardrail.source === undefined ? "" : `${guardrail.id}: `;
   const rollsBack = guardrail.required && guardrail.onFail === "rollback";
-  return `${name}${guardrail.limit}${rollsBack ? "" : `; ${consequenceOf(guardrail)}`}`;
+  return `${name}${guardrail.limit}${rollsBack ? "" : `; ${consequenceOf(guardrail, plan)}`}`;
 }
 
 function windowInWords({ days, from, to, timezone }: WeeklyWindow): string {
