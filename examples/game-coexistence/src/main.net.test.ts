@@ -43,7 +43,9 @@ describe("three versions of a game's logic side by side, against a real server",
     const { code, told } = await playInTime(...PACE, "--fault", "stall", "--gate");
     expect(`${told}Exit code ${code}`).toMatch(/\nExit code 0$/);
     expect(told).toContain('stalled: No answer to "process" within 500 ms.');
-    expect(told).toMatch(/after [\d.]+ s, because Rolled back from 20 %: failures_game_logic_v2: 1 is beyond its limit/);
+    expect(told).toMatch(
+      /after [\d.]+ s, because Rolled back from 20 %: failures_game_logic_v2: 1 is beyond its limit/,
+    );
     expect(told).toMatch(/revision \d+ applied by 2\/2 instances/);
     expect(told).toContain("game 1: v1 100 (100.0 %); game 2: v1 100 (100.0 %)");
     expect(told).toMatch(/\nResult: PASSED\n$/);
