@@ -232,10 +232,16 @@ export class EvidenceBook implements CellKeeper {
 
   /** Whether a batch would have something to say. */
   get isEmpty(): boolean {
-    return this.reports.length === 0 && this.gauges.size === 0 && this.pending === 0;
+    return this.reports.length === 0 && this.gauges.waiting.length === 0 && this.pending === 0;
   }
 
-  /** Takes at most so many bytes of JSON, oldest first; the rest stays for the next. */
+  /** Of JSON that the next batch has to have room for: all that breakers and gauges say, and a cell where one waits. */
+  get leastBytes(): number {
+    const said = jsonBytes({ breakers: this.reports, gauges: this.gauges.waiting });
+    return this.cells.some(({ pending }) => pending > 0) ? said + LARGEST_CELL_BYTES : said;
+  }
+
+  /** Takes cells for at most so many bytes of JSON, oldest first; the rest stays for the next. At least {@link leastBytes}. */
   take(mostBytes: number): TakenEvidence {
     const { reports: breakers, dropped: evidenceDropped } = this;
     const gauges = this.gauges.take();

@@ -368,6 +368,27 @@ describe("TE-37 an exposure settles once", () => {
   });
 });
 
+describe("TE-43 a batch that is full of names and counts", () => {
+  it.each([21, 22, 23, 24])(
+    "has evidence as well, at names of %i letters: more of them are always waiting",
+    (length) => {
+      const world = createSdkWorld(1, createOrigin([flag(100)]));
+      const many = Array.from({ length: 900 }, (_, index) => booleanFlag(`${index}-`.padEnd(length, "n")));
+      for (const each of many) world.origin.put(each);
+      world.serve();
+      const flags = createFlagsOn(world.platform, { url: "https://flags.test", token: "t", cacheFile: false });
+      for (let second = 0; second < 30; second += 1) {
+        world.time.advance(1_000);
+        for (const { key } of many) flags.isEnabled(key, "u");
+        flags.isEnabled("redis", "u");
+      }
+      const full = world.telemetry.batches.filter(({ cells }) => cells.length > 300);
+      expect(full.length).toBeGreaterThan(20);
+      expect(full.slice(1).filter(({ evidence = [] }) => evidence.length === 0)).toEqual([]);
+    },
+  );
+});
+
 describe("TE-38 track() is charged to what its user gets", () => {
   it("in rollouts that look at the metric, in the interval in which the user was exposed", () => {
     const { world, flags, cells } = live(flag(50));

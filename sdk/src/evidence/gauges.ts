@@ -19,12 +19,13 @@ export class Gauges {
     return true;
   }
 
-  get size(): number {
-    return this.values.size;
+  /** What is yet to be taken. */
+  get waiting(): readonly GaugeReport[] {
+    return [...this.values.values()];
   }
 
   take(): readonly GaugeReport[] {
-    const taken = [...this.values.values()];
+    const taken = this.waiting;
     this.values = new Map();
     return taken;
   }

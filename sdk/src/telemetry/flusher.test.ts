@@ -437,6 +437,19 @@ describe("LC-65 flush() and close()", () => {
     expect(flags.status().counters).toMatchObject({ dropped: 0, pending: 0 });
   });
 
+  it("with all that gauges say beside them (TE-43, ST-57)", () => {
+    const many = Array.from({ length: 700 }, (_, index) => booleanFlag(`${index}-`.padEnd(50, "n")));
+    const { world, node, flags } = live(createSdkWorld(1, createOrigin(many)));
+    for (const { key } of many) flags.isEnabled(key, "u");
+    for (let index = 0; index < LIMITS.gaugesPerBatch; index += 1) flags.gauge(`g_${index}`.padEnd(64, "g"), index);
+    world.time.advance(61_000);
+    for (const message of [...node.connections].flatMap(({ received }) => received)) {
+      expect(Buffer.byteLength(JSON.stringify(message))).toBeLessThan(LIMITS.streamMessageBytes);
+    }
+    expect(world.telemetry.total).toBe(many.length);
+    expect(world.telemetry.batches.flatMap(({ gauges = [] }) => gauges)).toHaveLength(LIMITS.gaugesPerBatch);
+  });
+
   it("wait no longer than 2 s, and not at all without a way", async () => {
     const { world, flags } = live();
     world.network.fate = (from) => (from === "client" ? "drop" : "deliver");

@@ -1,5 +1,5 @@
 import { LIMITS } from "@bunting/contracts/literals";
-import { type EvidenceBook, eventsOf, LARGEST_CELL_BYTES, type TakenEvidence } from "../evidence/book.ts";
+import { type EvidenceBook, eventsOf, type TakenEvidence } from "../evidence/book.ts";
 import type { ActiveOverride } from "../types.ts";
 import { jsonBytes } from "./json-bytes.ts";
 import type { Counts, Slots } from "./slots.ts";
@@ -38,8 +38,10 @@ export class ReportSource {
     const overridden = this.overridden();
     this.reportedOverrides = overridden.join("\n");
     const room = MOST_BYTES - jsonBytes(overridden);
-    const counts = this.slots.take(this.book.pending > 0 ? room - LARGEST_CELL_BYTES : room) ?? NOTHING;
-    const evidence = this.book.take(room - jsonBytes(counts));
+    const { leastBytes } = this.book;
+    const counts = this.slots.take(room - leastBytes) ?? NOTHING;
+    // What was left for evidence stays so: names of fields beside the entries are no part of the room.
+    const evidence = this.book.take(Math.max(leastBytes, room - jsonBytes(counts)));
     return { ...counts, ...evidence, overridden, isFull: counts.isFull || evidence.isFull };
   }
 
