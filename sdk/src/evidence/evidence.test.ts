@@ -370,7 +370,7 @@ describe("TE-37 an exposure settles once", () => {
 
 describe("TE-43 a batch that is full of names and counts", () => {
   it.each([21, 22, 23, 24])(
-    "has evidence as well, at names of %i letters: more of them are always waiting",
+    "has evidence and unknown names as well, at names of %i letters: more are always waiting",
     (length) => {
       const world = createSdkWorld(1, createOrigin([flag(100)]));
       const many = Array.from({ length: 900 }, (_, index) => booleanFlag(`${index}-`.padEnd(length, "n")));
@@ -381,10 +381,12 @@ describe("TE-43 a batch that is full of names and counts", () => {
         world.time.advance(1_000);
         for (const { key } of many) flags.isEnabled(key, "u");
         flags.isEnabled("redis", "u");
+        flags.isEnabled("misspelled", "u");
       }
       const full = world.telemetry.batches.filter(({ cells }) => cells.length > 300);
       expect(full.length).toBeGreaterThan(20);
       expect(full.slice(1).filter(({ evidence = [] }) => evidence.length === 0)).toEqual([]);
+      expect(full.filter(({ unknown = [] }) => unknown.length === 0)).toEqual([]);
     },
   );
 });

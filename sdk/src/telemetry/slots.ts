@@ -98,11 +98,14 @@ class SlotTable implements Slots {
     if (this.cellCount === 0 && this.unknown.size === 0 && this.dropped === 0) return null;
     let room = mostBytes;
     const fits = (entry: object): boolean => {
-      room -= jsonBytes(entry) + COMMA;
-      return room >= 0;
+      const bytes = jsonBytes(entry) + COMMA;
+      if (bytes > room) return false;
+      room -= bytes;
+      return true;
     };
-    const cells = this.takeCells(fits);
+    // Names come first, for there are few: behind counts that fill each batch they would wait for ever.
     const unknown = this.takeUnknown(fits);
+    const cells = this.takeCells(fits);
     const { dropped } = this;
     this.dropped = 0;
     return { cells, unknown, dropped, isFull: this.cellCount > 0 || this.unknown.size > 0 };
