@@ -447,6 +447,17 @@ describe("TE-103 what a judgement asks beside counts", () => {
     expect(depth()).toMatchObject({ value: 3 });
   });
 
+  it("is what was posted while earlier reports waited for their commit, across the end of an interval", async () => {
+    await rig.time.advanceAsync(INTERVAL_MS - 5);
+    const posted = { at: rig.time.clock.now() + 10, value: 3 };
+    rig.time.scheduler.after(10, () => {
+      const gauge = { environment: PRODUCTION, metric: "depth", source: "posted", ...posted } as const;
+      rig.telemetry.withEvidence((store) => store.addGauge(gauge));
+    });
+    await rig.report(depthOf("broken", 7, NOON_INTERVAL));
+    expect(depth()).toEqual(posted);
+  });
+
   it("is of a gauge, whoever says what when, what these rules make of all that was said", async () => {
     const seed = Math.floor(Math.random() * 1e9);
     const random = createSeededRandom(seed);

@@ -81,8 +81,6 @@ export interface PostedGauge extends GaugeRow {
 /** What processes said of one interval, dated by its beginning. `value` is the last of it. */
 export interface ReportedGauge extends GaugeRow {
   readonly source: "sdk";
-  /** Unix ms. */
-  readonly receivedAt: number;
   readonly lowest: number;
   readonly highest: number;
 }
@@ -174,7 +172,6 @@ export class EvidenceMerge {
         metric,
         source: "sdk",
         at,
-        receivedAt,
         value: last,
         lowest: Math.min(lowest, last),
         highest: Math.max(highest, last),

@@ -134,7 +134,11 @@ export class EvidenceStore {
    *
    * @param metricsOf metrics that the plan of a rollout names: they are admitted before others
    */
-  merge(merge: EvidenceMerge, index: number, metricsOf: (rollout: string) => readonly string[]): void {
+  merge(
+    merge: EvidenceMerge,
+    { index, committedAt }: { readonly index: number; readonly committedAt: number },
+    metricsOf: (rollout: string) => readonly string[],
+  ): void {
     const attempts = new Map<string, AttemptRecord>();
     const attemptOf = (key: AttemptKey): AttemptRecord => {
       const name = JSON.stringify([key.rollout, key.attempt]);
@@ -171,21 +175,22 @@ export class EvidenceStore {
     for (const reporter of merge.reporters) {
       if (!this.#addReporter(reporter, attemptOf(reporter))) merge.refuse(reporter.environment, "reporter_limit");
     }
-    for (const gauge of merge.gauges) if (!this.addGauge(gauge)) merge.refuse(gauge.environment, "gauge_limit");
+    for (const gauge of merge.gauges)
+      if (!this.addGauge(gauge, committedAt)) merge.refuse(gauge.environment, "gauge_limit");
     for (const { rollout, attempt, lastAt, rowCount, metrics } of attempts.values()) {
       this.#statements.putAttempt.run(rollout, attempt, lastAt, rowCount, JSON.stringify([...metrics]));
     }
     this.raiseIndex(index);
   }
 
-  /** False if the environment has as many gauges as it may. */
-  addGauge(gauge: PostedGauge | ReportedGauge): boolean {
+  /** False if the environment has as many gauges as it may. `now`: Unix ms. */
+  addGauge(gauge: PostedGauge | ReportedGauge, now: number = gauge.at): boolean {
     const { environment, metric, source, at, value } = gauge;
     const { hasGauge, gaugeCount, putGauge, deleteLaterGauges } = this.#statements;
     const isKnown = hasGauge.get(environment, metric) !== undefined;
     if (!isKnown && (gaugeCount.get({ environment }) as number) >= EVIDENCE_CAPS.gaugesPerEnvironment) return false;
     // What is dated later than now was dated by a clock that ran ahead. When the clock is there again, it would pass for fresh.
-    deleteLaterGauges.run(environment, metric, intervalOf(gauge.source === "sdk" ? gauge.receivedAt : at));
+    deleteLaterGauges.run(environment, metric, intervalOf(now));
     const { lowest, highest } = gauge.source === "sdk" ? gauge : { lowest: null, highest: null };
     putGauge.run(environment, metric, source, intervalOf(at), at, value, lowest, highest);
     return true;

@@ -244,7 +244,9 @@ class DurableTelemetry implements Telemetry {
     const { evidence } = this.#store;
     for (const stranger of merge.unknownVariants)
       evidence.addUnknownVariant(stranger.environment, { ...stranger, lastAt: now });
-    if (!merge.isEmpty) evidence.merge(merge, index, (rollout) => metricsOf(this.#deps.rollout(rollout)));
+    // Later than its batches were received: a gauge may have been posted while they waited.
+    const times = { index, committedAt: this.#deps.clock.now() };
+    if (!merge.isEmpty) evidence.merge(merge, times, (rollout) => metricsOf(this.#deps.rollout(rollout)));
     const total = new Map<string, number>();
     for (const [environment, reasons] of merge.refused) {
       for (const [reason, count] of reasons) {
