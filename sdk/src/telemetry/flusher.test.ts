@@ -466,4 +466,20 @@ describe("LC-65 flush() and close()", () => {
     await alone.flush();
     expect(world.held).toBe(0);
   });
+
+  it("wait for no answer once its way is gone", async () => {
+    const { world, node, flags } = live();
+    world.network.fate = (from) => (from === "client" ? "drop" : "deliver");
+    evaluate(flags, 1);
+    let done = false;
+    void flags.flush().then(() => {
+      done = true;
+    });
+    await world.time.advanceAsync(100);
+    expect(done).toBe(false);
+    world.network.server = NO_SERVER;
+    for (const connection of node.connections) connection.close(1001);
+    await world.time.advanceAsync(500);
+    expect(done).toBe(true);
+  });
 });

@@ -134,7 +134,7 @@ class BatchFlusher implements Flusher {
   }
 
   carrierFailed(): void {
-    if (this.flushes.size > 0) this.collect();
+    if (this.flushes.size + this.flushesInFlight.size > 0) this.collect();
   }
 
   welcomed(durable: number, settledBefore: number): void {
