@@ -2,7 +2,14 @@ import type { GuardrailVerdict, HoldCause, RolloutPlan, Verdict } from "@bunting
 import { isGating } from "./guardrails.ts";
 import { instantText } from "./instant.ts";
 import type { NamedGuardrail, Sample, StageCounts } from "./judgement.ts";
-import { type CountedGuardrail, isCounted, type Measurement, measure, sampleCount } from "./measurement.ts";
+import {
+  type CountedGuardrail,
+  isCounted,
+  type Measurement,
+  measure,
+  type Setting,
+  sampleCount,
+} from "./measurement.ts";
 import { type OutsideGuardrail, readSample } from "./outside.ts";
 import type { StageStatistics } from "./statistics.ts";
 import type { Tracker } from "./trackers.ts";
@@ -72,7 +79,7 @@ function judgeCounts(
   const { plan, stage } = look;
   const { hasControl } = stage.terms;
   const intervals = windowOf(guardrail, look);
-  const values = measure(guardrail, intervals, hasControl);
+  const values = measure(guardrail, intervals, settingOf(tracker, look));
   const harm = tracker.relativeLogEvidence();
   const proof = hasControl ? tracker.nonInferiorityLogEvidence(stage.terms) : null;
   const judged = {
@@ -140,7 +147,8 @@ function failureOf(
   }
   const absolute = byThreshold ? null : tracker.absoluteLogEvidence();
   if (absolute !== null && absolute.breach >= bar) {
-    const recent = stillBeyond(guardrail, look, guardrail.forSeconds > 0 ? RECENT_SECONDS : VALUE_SECONDS);
+    const seconds = guardrail.forSeconds > 0 ? RECENT_SECONDS : VALUE_SECONDS;
+    const recent = measureRecent(guardrail, tracker, look, seconds).beyondLimit;
     if (!hasControl || absolute.attribution >= SUSPECT_LOG_EVIDENCE) {
       if (guardrail.forSeconds === 0 || recent) {
         return { refutes: "absolute", because: `beyond its limit, ${oddsText(absolute.breach)}` };
@@ -155,26 +163,24 @@ function failureOf(
   // One that waits is judged alone, by its share of the common budget.
   const own = harm + Math.log(look.weightOf(named.id) ?? 1);
   if (own < bar) return NO_FAILURE;
-  if (guardrail.forSeconds > 0 && !stillWorse(guardrail, look)) return NO_FAILURE;
+  if (guardrail.forSeconds > 0 && !stillWorse(guardrail, tracker, look)) return NO_FAILURE;
   return { refutes: "relative", because: `worse than the control, ${oddsText(harm)}` };
 }
 
 const NO_FAILURE: CountsFailure = { refutes: null, because: "" };
 
-function stillBeyond(guardrail: CountedGuardrail, { stage }: Look, seconds: number): boolean {
-  return measure(
-    guardrail,
-    stage.window(seconds, () => true),
-    stage.terms.hasControl,
-  ).beyondLimit;
+/** As measured within the last seconds, however few those had. */
+function measureRecent(guardrail: CountedGuardrail, tracker: Tracker, look: Look, seconds: number): Measurement {
+  const intervals = look.stage.window(seconds, () => true);
+  return measure(guardrail, intervals, settingOf(tracker, look));
 }
 
-function stillWorse(guardrail: CountedGuardrail, { stage }: Look): boolean {
-  const recent = measure(
-    guardrail,
-    stage.window(RECENT_SECONDS, () => true),
-    stage.terms.hasControl,
-  );
+function settingOf({ hasEvents }: Tracker, { stage }: Look): Setting {
+  return { hasControl: stage.terms.hasControl, hasEvents };
+}
+
+function stillWorse(guardrail: CountedGuardrail, tracker: Tracker, look: Look): boolean {
+  const recent = measureRecent(guardrail, tracker, look, RECENT_SECONDS);
   if (recent.beyondControl) return true;
   const { canary, control } = recent;
   return "worseThanControl" in guardrail && canary !== null && control !== null && canary > control;

@@ -762,14 +762,22 @@ describe("GA-40 at 100 % absolute limits act alone", () => {
     "fail where nobody converts any more, by $decideBy and after $forSeconds s",
     ({ decideBy, forSeconds }) => {
       const least = { metric: "conversion", kind: "ratio", min: 0.02, forSeconds } as const;
-      const intervals = intervalsOf(60, { exposures: 3200 }, null);
+      const none = intervalsOf(60, { exposures: 3200 }, null, { from: 1 });
+      const intervals = [...intervalsOf(1, { exposures: 3200, conversions: 160 }, null), ...none];
       const failingSince = new Map([["conversion", START]]);
       expect(judge({ stages, decideBy, guardrails: [least] }, intervals, { failingSince }).verdict).toBe("fail");
       // A comparison says nothing there, and who measures nothing proves nothing.
       const relative = { metric: "conversion", kind: "ratio", minPercentOfControl: 50 } as const;
-      expect(judge({ stages, decideBy, guardrails: [relative] }, intervals).cause).toBe("no_data");
+      expect(judge({ stages, decideBy, guardrails: [relative] }, none).cause).toBe("no_data");
     },
   );
+
+  it("hold where nobody has ever reported a ratio, for its name may be misspelled", () => {
+    const least = { metric: "conversoin", kind: "ratio", min: 0.02 } as const;
+    const intervals = intervalsOf(60, { exposures: 3200 }, null);
+    const judgement = judge({ stages, decideBy: "threshold", guardrails: [least] }, intervals);
+    expect(judgement).toMatchObject({ verdict: "hold", cause: "no_data" });
+  });
 
   it("hold in silence, and roll back only if the plan says so", () => {
     const look = { now: START + 700_000 };

@@ -23,15 +23,22 @@ export type CountedGuardrail = Exclude<Guardrail, { source: "prometheus" } | { k
 export const isCounted = (guardrail: Guardrail): guardrail is CountedGuardrail =>
   !("source" in guardrail || ("kind" in guardrail && guardrail.kind === "gauge"));
 
+/** What the values of some intervals are read by. */
+export interface Setting {
+  readonly hasControl: boolean;
+  /** Whether what a guardrail counts has been reported at all in this attempt. */
+  readonly hasEvents: boolean;
+}
+
 /** The values of some intervals. At 100 % there is no control, whatever a straggler still reports of it. */
 export function measure(
   guardrail: CountedGuardrail,
   intervals: readonly EvidenceInterval[],
-  hasControl: boolean,
+  setting: Setting,
 ): Measurement {
   const canary = intervals.flatMap((interval) => interval.canary ?? []);
-  const control = hasControl ? intervals.flatMap((interval) => interval.control ?? []) : [];
-  if ("kind" in guardrail) return measureRatio(guardrail, canary, control, hasControl);
+  const control = setting.hasControl ? intervals.flatMap((interval) => interval.control ?? []) : [];
+  if ("kind" in guardrail) return measureRatio(guardrail, { canary, control }, setting);
   return guardrail.metric === "error_rate"
     ? measureErrors(guardrail, canary, control)
     : measureLatency(guardrail, canary, control);
@@ -63,16 +70,15 @@ function measureErrors({ max, exclusive }: Of<{ metric: "error_rate" }>, canary:
 
 function measureRatio(
   { metric, min, max, minPercentOfControl, exclusive }: Of<{ kind: "ratio" }>,
-  canary: Arms,
-  control: Arms,
-  hasControl: boolean,
+  { canary, control }: { readonly canary: Arms; readonly control: Arms },
+  { hasControl, hasEvents }: Setting,
 ): Measurement {
   const rates = ratesOf(canary, control, (arm) => [arm.metrics.get(metric)?.unitEventCount ?? 0, arm.unitCount]);
   const { canary: rate, control: controlRate } = rates;
   const least = controlRate === null ? null : (controlRate * (minPercentOfControl ?? 0)) / 100;
-  // Nobody reports it, which is no conversion rate of zero: a name may be misspelled. Where the canary is alone, the stages
-  // before have shown that it is not, and none is fewer than `min`.
-  const silent = !rate && !controlRate && max === undefined && (hasControl || min === undefined);
+  // Nobody reports it, which is no conversion rate of zero: a name may be misspelled. Where the canary is alone, and it has been
+  // reported before, it is not, and none is fewer than `min`.
+  const silent = !rate && !controlRate && max === undefined && (hasControl || !hasEvents || min === undefined);
   return {
     ...rates,
     ...(silent ? { canary: null, control: null } : {}),

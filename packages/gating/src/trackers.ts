@@ -23,6 +23,8 @@ export interface Tracker {
   startStage(stage: StageTerms): void;
   /** @param inStage false for what an instance that missed the change of stage still reports of the one before */
   add(interval: EvidenceInterval, history: ControlHistory, inStage: boolean): void;
+  /** Whether an event of either arm has been reported in this attempt. */
+  readonly hasEvents: boolean;
   /** Log of the e-value that the canary is worse than the control. */
   relativeLogEvidence(): number | null;
   /** Log of the e-value that the canary is beyond its absolute limit, and that this is its own doing and not the environment's. */
@@ -121,6 +123,10 @@ class ErrorTracker implements Tracker {
     if (inStage) this.#withinLimit?.add(errors);
   }
 
+  get hasEvents(): boolean {
+    return hasEvents(this.#harm);
+  }
+
   relativeLogEvidence(): number | null {
     return this.#worseThanControl ? this.#harm.logEvidence() : null;
   }
@@ -195,6 +201,11 @@ class LatencyTracker implements Tracker {
     this.#limit?.add(slow);
     if (inStage) this.#withinLimit?.add(slow);
     this.#attribution.add(slow);
+  }
+
+  /** A latency is one of each outcome. */
+  get hasEvents(): boolean {
+    return true;
   }
 
   relativeLogEvidence(): number | null {
@@ -286,6 +297,10 @@ class RatioTracker implements Tracker {
     this.#sequence.add(counts);
   }
 
+  get hasEvents(): boolean {
+    return hasEvents(this.#attribution.more);
+  }
+
   relativeLogEvidence(): number | null {
     return this.#fewer?.logEvidence() ?? null;
   }
@@ -331,10 +346,13 @@ function eitherProof(relative: number | null, absolute: number | null): number |
   return relative ?? absolute;
 }
 
+function hasEvents({ counts: { canaryEventCount, controlEventCount } }: RelativeTest): boolean {
+  return canaryEventCount + controlEventCount > 0;
+}
+
 function intervalOf(sequence: RatioSequence, test: RelativeTest, errorBudget: number): RatioInterval | null {
-  const { canaryEventCount, canaryExposureCount, controlEventCount, controlExposureCount } = test.counts;
-  if (canaryEventCount + controlEventCount === 0 || canaryExposureCount === 0 || controlExposureCount === 0)
-    return null;
+  const { canaryExposureCount, controlExposureCount } = test.counts;
+  if (!hasEvents(test) || canaryExposureCount === 0 || controlExposureCount === 0) return null;
   return sequence.interval(test.dispersion, errorBudget);
 }
 
