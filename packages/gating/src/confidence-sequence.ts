@@ -47,7 +47,9 @@ export class RatioSequence {
     return copy;
   }
 
-  interval(dispersion: number, errorBudget: number): RatioInterval {
+  /** Null if nothing has been compared: there was no interval with an event and both arms. */
+  interval(dispersion: number, errorBudget: number): RatioInterval | null {
+    if (this.#logLikelihoods.every((value) => value === 0)) return null;
     const scaled = this.#logLikelihoods.map((value) => value / dispersion);
     const mixture = logSumExp(scaled.map((value, index) => (LOG_PRIOR[index] ?? 0) + value));
     const refuted = Math.log(1 / errorBudget);

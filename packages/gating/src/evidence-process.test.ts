@@ -241,7 +241,7 @@ describe("GA-19 the confidence sequence of the rate ratio", () => {
       for (let look = 0; look < 40; look += 1) {
         const rate = 0.01 * (1 + look / 40);
         sequence.add(counts(300, poisson(random, 300 * rate * rateRatio), 2000, poisson(random, 2000 * rate)));
-        const { low, high } = sequence.interval(1, 0.05);
+        const { low = null, high = null } = sequence.interval(1, 0.05) ?? {};
         if ((low ?? 0) <= rateRatio && (high ?? Number.POSITIVE_INFINITY) >= rateRatio) continue;
         missed += 1;
         break;
@@ -256,14 +256,22 @@ describe("GA-19 the confidence sequence of the rate ratio", () => {
     expect(sequence.interval(1, 0.05)).toMatchObject({ low: null, estimate: 0 });
   });
 
-  it("narrows around what was measured, and bounds nothing without events", () => {
+  it("is none without an event beside the other arm: a canary that fails alone is no canary without errors", () => {
     const sequence = new RatioSequence();
-    expect(sequence.interval(1, 0.05)).toEqual({ low: null, estimate: expect.any(Number), high: null });
+    expect(sequence.interval(1, 0.05)).toBeNull();
+    sequence.add(counts(100, 9, 0, 0));
+    sequence.add(counts(0, 0, 100, 0));
+    sequence.add(counts(100, 0, 100, 0));
+    expect(sequence.interval(1, 0.05)).toBeNull();
+  });
+
+  it("narrows around what was measured", () => {
+    const sequence = new RatioSequence();
     for (let look = 0; look < 100; look += 1) sequence.add(counts(1000, 20, 1000, 10));
-    const { low, estimate, high } = sequence.interval(1, 0.05);
-    expect(estimate).toBeCloseTo(2, 9);
-    expect(low).toBeGreaterThan(1.7);
-    expect(high).toBeLessThan(2.4);
+    const interval = sequence.interval(1, 0.05);
+    expect(interval?.estimate).toBeCloseTo(2, 9);
+    expect(interval?.low).toBeGreaterThan(1.7);
+    expect(interval?.high).toBeLessThan(2.4);
   });
 });
 

@@ -31,7 +31,7 @@ export interface Tracker {
   absoluteLogEvidence(): { readonly breach: number; readonly attribution: number } | null;
   /** Log of the e-value that the canary is no worse than its margin, in this stage. */
   nonInferiorityLogEvidence(stage: StageTerms): number | null;
-  /** Event rate of the canary over the control's, for people; null for latencies. */
+  /** Event rate of the canary over the control's, for people; null for latencies, and if nothing has been compared. */
   rateRatio(errorBudget: number): RatioInterval | null;
   /** Whether the stage's rate ratio, as measured, is within the margin of non-inferiority. */
   withinMargin(): boolean;
@@ -144,7 +144,7 @@ class ErrorTracker implements Tracker {
   }
 
   rateRatio(errorBudget: number): RatioInterval | null {
-    return intervalOf(this.#sequence, this.#harm, errorBudget);
+    return this.#sequence.interval(this.#harm.dispersion, errorBudget);
   }
 
   withinMargin(): boolean {
@@ -327,7 +327,7 @@ class RatioTracker implements Tracker {
   }
 
   rateRatio(errorBudget: number): RatioInterval | null {
-    return intervalOf(this.#sequence, this.#attribution.more, errorBudget);
+    return this.#sequence.interval(this.#attribution.more.dispersion, errorBudget);
   }
 
   /** A ratio's margin is its limit, and that is looked at as a value. */
@@ -348,12 +348,6 @@ function eitherProof(relative: number | null, absolute: number | null): number |
 
 function hasEvents({ counts: { canaryEventCount, controlEventCount } }: RelativeTest): boolean {
   return canaryEventCount + controlEventCount > 0;
-}
-
-function intervalOf(sequence: RatioSequence, test: RelativeTest, errorBudget: number): RatioInterval | null {
-  const { canaryExposureCount, controlExposureCount } = test.counts;
-  if (!hasEvents(test) || canaryExposureCount === 0 || controlExposureCount === 0) return null;
-  return sequence.interval(test.dispersion, errorBudget);
 }
 
 // --- what counts as an event

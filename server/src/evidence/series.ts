@@ -81,7 +81,6 @@ export class RateRatios {
   readonly #errorBudget: number;
   readonly #sequence = new RatioSequence();
   readonly #groups = { exposures: new Float64Array(GROUP_COUNT), events: new Float64Array(GROUP_COUNT) };
-  #isComparable = false;
 
   constructor(
     arms: Pick<AttemptArms, "canary" | "control">,
@@ -109,14 +108,9 @@ export class RateRatios {
       addGroups(this.#groups.exposures, controlArm.groups.outcomeCount);
       addGroups(this.#groups.events, controlArm.groups.unitErrorCount);
     }
-    // Without an error, or with one arm alone, nothing has been compared.
-    this.#isComparable ||=
-      counts.canaryExposureCount > 0 &&
-      counts.controlExposureCount > 0 &&
-      counts.canaryEventCount + counts.controlEventCount > 0;
-    if (startsAt < this.#fromMs || !this.#isComparable) return;
+    if (startsAt < this.#fromMs) return;
     const interval = this.#sequence.interval(dispersion(this.#groups), this.#errorBudget);
-    this.points.push({ at: toInstant(startsAt), ...interval });
+    if (interval !== null) this.points.push({ at: toInstant(startsAt), ...interval });
   }
 }
 
