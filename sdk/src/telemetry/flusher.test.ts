@@ -24,6 +24,14 @@ const evaluate = (flags: Flags, times: number): void => {
   for (let time = 0; time < times; time += 1) flags.isEnabled("a", "u");
 };
 
+function settling(work: Promise<void>): () => boolean {
+  let isDone = false;
+  void work.then(() => {
+    isDone = true;
+  });
+  return () => isDone;
+}
+
 describe("LC-60 exposures are counted by flag and variant", () => {
   it("and sent once a minute", () => {
     const { world, flags } = live();
@@ -391,12 +399,9 @@ describe("LC-65 flush() and close()", () => {
     evaluate(flags, 7);
     if (behind === 1) void flags.flush();
     evaluate(flags, 2);
-    let done = false;
-    void flags.flush().then(() => {
-      done = true;
-    });
+    const isDone = settling(flags.flush());
     // What was counted when it asked has to be there; the server has it by the second batch at the latest.
-    for (let elapsed = 0; !done && elapsed < 3_000; elapsed += 1) {
+    for (let elapsed = 0; !isDone() && elapsed < 3_000; elapsed += 1) {
       evaluate(flags, 1);
       await world.time.advanceAsync(1);
     }
@@ -454,14 +459,11 @@ describe("LC-65 flush() and close()", () => {
     const { world, flags } = live();
     world.network.fate = (from) => (from === "client" ? "drop" : "deliver");
     evaluate(flags, 1);
-    let done = false;
-    void flags.flush().then(() => {
-      done = true;
-    });
+    const isDone = settling(flags.flush());
     await world.time.advanceAsync(1_990);
-    expect(done).toBe(false);
+    expect(isDone()).toBe(false);
     await world.time.advanceAsync(20);
-    expect(done).toBe(true);
+    expect(isDone()).toBe(true);
     const alone = createFlagsOn(createSdkWorld().platform, OPTIONS);
     await alone.flush();
     expect(world.held).toBe(0);
@@ -471,15 +473,12 @@ describe("LC-65 flush() and close()", () => {
     const { world, node, flags } = live();
     world.network.fate = (from) => (from === "client" ? "drop" : "deliver");
     evaluate(flags, 1);
-    let done = false;
-    void flags.flush().then(() => {
-      done = true;
-    });
+    const isDone = settling(flags.flush());
     await world.time.advanceAsync(100);
-    expect(done).toBe(false);
+    expect(isDone()).toBe(false);
     world.network.server = NO_SERVER;
     for (const connection of node.connections) connection.close(1001);
     await world.time.advanceAsync(500);
-    expect(done).toBe(true);
+    expect(isDone()).toBe(true);
   });
 });

@@ -70,8 +70,8 @@ export interface EvidenceSource {
    */
   intervals(arms: AttemptArms, range: AvailabilityRange): readonly EvidenceInterval[] | null;
   /**
-   * The 60 s before `now` (Unix ms) as far as received, the interval under way included: for gross failures. Not behind the watermark and so not
-   * repeatable: who decides by it keeps it.
+   * The 60 s before `now` (Unix ms) as far as received, the interval under way included: for gross failures. Not behind the
+   * watermark and so not repeatable: who decides by it keeps it.
    */
   recent(arms: AttemptArms, now: number): readonly EvidenceInterval[];
   /** The rows of `intervals`, as JSON: what a decision is made of and replayed from. Null as there. */

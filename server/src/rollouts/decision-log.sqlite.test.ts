@@ -130,6 +130,13 @@ describe("GA-209 the log of decisions", () => {
 const settledFor = ({ rollout, through }: KeptInputs) => world.evidence.cells(armsOf(rollout), { through }) ?? [];
 const restored = (kept: KeptInputs): DecisionInputs | null => restoreInputs(kept, settledFor(kept));
 
+function expectReplayOfLatest(rollout: string): void {
+  const [record] = all(rollout);
+  if (!record) throw new Error("Nothing was decided.");
+  const inputs = JSON.parse(JSON.stringify(restored(record.inputs as unknown as KeptInputs)));
+  expect(replay({ ...record, inputs }, ENGINE).differences).toEqual([]);
+}
+
 describe("GA-218 a replay", () => {
   it("makes every decision again, byte for byte, from what is stored", () => {
     const id = world.start({
@@ -181,10 +188,7 @@ describe("GA-218 a replay", () => {
     world.command(id, "pause", "lunch");
     lookMs = 10;
     world.time.advance(1_000);
-    const [record] = all(id);
-    if (!record) throw new Error("Nothing was decided.");
-    const inputs = JSON.parse(JSON.stringify(restored(record.inputs as unknown as KeptInputs)));
-    expect(replay({ ...record, inputs }, ENGINE).differences).toEqual([]);
+    expectReplayOfLatest(id);
   });
 
   it("takes no account of evidence that a clock dated ahead before it was set back", () => {
@@ -197,10 +201,7 @@ describe("GA-218 a replay", () => {
     world.evidence.announce(id);
     world.time.advance(2_000);
     expect(world.rollout(id).rollout.state).toBe("rolled_back");
-    const [record] = all(id);
-    if (!record) throw new Error("Nothing was decided.");
-    const inputs = JSON.parse(JSON.stringify(restored(record.inputs as unknown as KeptInputs)));
-    expect(replay({ ...record, inputs }, ENGINE).differences).toEqual([]);
+    expectReplayOfLatest(id);
   });
 
   it("knows when evidence that a decision rests on is gone, were it a single row", () => {

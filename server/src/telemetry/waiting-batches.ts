@@ -9,7 +9,10 @@ const WORK_PER_COMMIT = 5_000;
 /** A cell of evidence has dozens of counts, and is written to three tables. */
 const WORK_OF_EVIDENCE = 20;
 
-/** Batches that wait for a commit, in the order of their arrival. Bounded by what is in them: some have a thousand times as much as others. */
+/**
+ * Batches that wait for a commit, in the order of their arrival. Bounded by what is in them: some have a thousand times as much
+ * as others.
+ */
 export class WaitingBatches<Waiting extends { readonly batch: TelemetryBatch }> {
   #waiting: Waiting[] = [];
   #work = 0;

@@ -11,7 +11,8 @@ const MARKS: Readonly<Record<Verdict, { readonly mark: string; readonly style: S
 
 /**
  * Two lines for each guardrail, a third where it does not pass: canary against control as figures and as a picture, then the
- * limit and what a failure does. Where the screen is too narrow for pictures, what they would show is said in figures. All pictures have one scale, so that they can be compared.
+ * limit and what a failure does. All pictures have one scale, so that they can be compared; where the screen is too narrow for
+ * them, what they would show is said in figures.
  */
 export function renderGuardrails(
   verdicts: readonly GuardrailVerdict[],
